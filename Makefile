@@ -1,0 +1,46 @@
+# A list of the targets: make help
+.DEFAULT_GOAL := help
+PYTEST := .venv/bin/python -m pytest
+
+.PHONY: help setup demo test e2e bench lint fmt wheel clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv with .venv/bin/bundlegen; as root, install missing Debian packages
+	@.ci/setup dev
+
+demo: ## build the bundles of examples/three-hosts.yaml into out/
+	@.ci/setup demo
+	.venv/bin/bundlegen build examples/three-hosts.yaml
+
+test: ## every test: the quick ones in parallel, then end to end
+	@.ci/setup test
+	$(PYTEST) -n auto --dist worksteal -m 'not e2e and not bench'
+	$(PYTEST) tests/e2e
+
+e2e: ## boot three hosts, run the bundles on them (needs root)
+	@.ci/setup test
+	$(PYTEST) tests/e2e
+
+bench: ## measure against doing it by hand
+	@.ci/setup dev
+	.venv/bin/python -m tests.bench
+
+lint: ## ruff, mypy, shellcheck and shfmt, house rules
+	@.ci/setup dev
+	$(PYTEST) tests/lint
+
+fmt: ## put Python and shell into the house format
+	@.ci/setup dev
+	.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format .
+	git ls-files -z '*.sh' '*.bash' .ci | xargs -0 -r shfmt -l -w
+
+wheel: ## build out/dist/bundlegen-….whl (the same bytes every time)
+	@.ci/setup dev
+	rm -rf build out/dist
+	umask 022 && SOURCE_DATE_EPOCH=315532800 .venv/bin/python -m pip -q wheel --no-deps --no-build-isolation -w out/dist .
+
+clean: ## remove what make and the tests left; never bundles, a PKI store or .venv
+	rm -rf build out/dist bundlegen.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find bundlegen tests templates -name __pycache__ -type d -prune -exec rm -rf {} +

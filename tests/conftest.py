@@ -1,0 +1,114 @@
+"""What every test shares: markers from folders, guards, and no silent skips in continuous integration."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+# Tests that may not be skipped where CI=true: without them a green run would prove nothing about what they are for.
+MUST_RUN = ("e2e", "lint", "packaging")
+
+SHOWN_PACKAGES = ("cryptography", "pydantic", "Jinja2", "PyYAML", "docopt-ng")
+SHOWN_PROGRAMS = (("makeself", "--version"), ("openssl", "version"), ("shfmt", "--version"), ("bash", "--version"))
+
+
+def pytest_report_header() -> list[str]:
+    """The versions that results depend on, above every run."""
+    packages = ", ".join(f"{name} {version(name)}" for name in SHOWN_PACKAGES)
+    return [f"packages: {packages}", f"programs: {', '.join(_program_versions())}"]
+
+
+def _program_versions() -> Iterator[str]:
+    for name, argument in SHOWN_PROGRAMS:
+        if shutil.which(name) is None:
+            yield f"{name} missing"
+            continue
+        done = subprocess.run([name, argument], capture_output=True, text=True, check=False)
+        first = (done.stdout.splitlines() or ["?"])[0]
+        yield first if first.lower().startswith(("openssl", "makeself", "gnu bash")) else f"{name} {first}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's folder below tests/ is its marker."""
+    for item in items:
+        if tier := _tier(item.path):
+            item.add_marker(getattr(pytest.mark, tier))
+
+
+def _tier(path: Path) -> str:
+    parts = path.relative_to(TESTS).parts if path.is_relative_to(TESTS) else ()
+    return parts[0] if len(parts) > 1 else ""
+
+
+def _skips_fail(path: Path) -> bool:
+    return os.environ.get("CI") == "true" and _tier(path) in MUST_RUN
+
+
+def _as_failure(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"in continuous integration this must run, and it was not: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and _skips_fail(item.path):
+        _as_failure(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped and _skips_fail(collector.path):
+        _as_failure(report)
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that changes the environment, the folder or the umask and leaves it so breaks the next one."""
+    before = (dict(os.environ), Path.cwd(), _umask())
+    with monkeypatch.context():
+        yield
+    after = (dict(os.environ), Path.cwd(), _umask())
+    for state in (before[0], after[0]):
+        state.pop("PYTEST_CURRENT_TEST", None)
+    assert after == before
+
+
+def _umask() -> int:
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
+
+
+@pytest.fixture(autouse=True)
+def _unit_tests_stay_pure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In tests/unit no program is started and no socket opened: such a test belongs in another folder."""
+    if request.node.get_closest_marker("unit") is None:
+        return
+
+    def refuse(*_args: object, **_kwargs: object) -> NoReturn:
+        pytest.fail("a unit test started a program or opened a socket", pytrace=True)
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(os, "system", refuse)
+
+
+assert sys.version_info >= (3, 11), "bundlegen needs Python 3.11"
