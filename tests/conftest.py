@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -80,11 +79,10 @@ def pytest_make_collect_report(
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_left_behind() -> Iterator[None]:
     """A test that changes the environment, the folder or the umask and leaves it so breaks the next one."""
     before = (dict(os.environ), Path.cwd(), _umask())
-    with monkeypatch.context():
-        yield
+    yield
     after = (dict(os.environ), Path.cwd(), _umask())
     for state in (before[0], after[0]):
         state.pop("PYTEST_CURRENT_TEST", None)
@@ -98,8 +96,13 @@ def _umask() -> int:
 
 
 @pytest.fixture(autouse=True)
-def _unit_tests_stay_pure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In tests/unit no program is started and no socket opened: such a test belongs in another folder."""
+def _unit_tests_stay_pure(
+    _nothing_left_behind: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In tests/unit no program is started and no socket opened: such a test belongs in another folder.
+
+    Asks for the other guard so that it comes first: monkeypatch undoes its changes before that one looks.
+    """
     if request.node.get_closest_marker("unit") is None:
         return
 
@@ -109,6 +112,3 @@ def _unit_tests_stay_pure(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(os, "system", refuse)
-
-
-assert sys.version_info >= (3, 11), "bundlegen needs Python 3.11"

@@ -1,0 +1,81 @@
+"""House rules that no linter knows: what lies where, how long a module may be, what may not be left in a file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.lint.tree import project_files, text_of
+
+TOP_LEVEL = {
+    ".ci",
+    ".editorconfig",
+    ".gitattributes",
+    ".gitignore",
+    ".shellcheckrc",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "bundlegen",
+    "docs",
+    "examples",
+    "out",
+    "pyproject.toml",
+    "ruff.toml",
+    "setup.cfg",
+    "templates",
+    "tests",
+}
+LONGEST_MODULE = 400
+
+# The one-letter sets keep this file from holding what it forbids.
+FORBIDDEN = {
+    "an unfinished mark": re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b"),
+    "an unfinished function": re.compile(r"raise NotImplemented[E]rror"),
+    "a path of somebody's machine": re.compile(r"/wor[k]/|\.\./share[d]|/home/(?!user\b)[a-z]"),
+    "a merge conflict": re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE),
+}
+
+
+def _files(*suffixes: str) -> list[Path]:
+    return [file for file in project_files() if not suffixes or file.suffix in suffixes]
+
+
+def test_the_top_level_is_as_agreed() -> None:
+    assert {file.parts[0] for file in project_files()} == TOP_LEVEL
+
+
+def test_out_is_empty_in_git() -> None:
+    assert [file.as_posix() for file in project_files() if file.parts[0] == "out"] == ["out/.gitignore"]
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_nothing_is_left_behind(what: str) -> None:
+    found = [
+        f"{file}:{text_of(file)[: match.start()].count(chr(10)) + 1}: {match.group()}"
+        for file in _files()
+        for match in FORBIDDEN[what].finditer(text_of(file))
+    ]
+    assert found == []
+
+
+def test_modules_are_short() -> None:
+    files = _files(".py", ".sh", ".j2")
+    assert len(files) > 20
+    lengths = {file.as_posix(): text_of(file).count("\n") for file in files}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_MODULE} == {}
+
+
+def test_text_ends_in_one_newline_and_has_no_trailing_blanks() -> None:
+    files = _files(".py", ".sh", ".bash", ".j2", ".md", ".toml", ".cfg", ".yaml", ".txt", "")
+    assert len(files) > 20
+    wrong = [
+        file.as_posix()
+        for file in files
+        if (text := text_of(file))
+        and (not text.endswith("\n") or text.endswith("\n\n") or re.search(r"[ \t]$", text, re.MULTILINE))
+    ]
+    assert wrong == []
