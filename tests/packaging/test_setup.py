@@ -1,0 +1,160 @@
+"""`.ci/setup`, which `make setup` runs: what it installs, what it says where it cannot, and when it does nothing.
+
+It runs on a PATH with only what a minimal system has, with a virtual environment that only writes down what is asked
+of it, so nothing is installed for real.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lint.tree import ROOT
+
+MINIMAL = ("bash", "cat", "chmod", "dirname", "env", "flock", "mkdir", "rm", "sed", "sha256sum")
+INPUTS = (".ci/setup", "setup.cfg", "pyproject.toml", "tests/constraints.txt")
+WANTED = ("shellcheck", "shfmt", "strace", "openssl", "ssh-keygen")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A checkout and a PATH."""
+
+    project: Path
+    path: Path
+
+    def command(self, name: str, script: str = "exit 0") -> None:
+        write_program(self.path / name, script)
+
+    def setup(self, level: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.project / ".ci/setup", level],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={"PATH": os.fspath(self.path), **environment},
+        )
+
+    def asked_of_pip(self) -> list[str]:
+        log = self.project / "pip.log"
+        return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+
+
+def write_program(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A minimal system with Python, where makeself is missing and .venv is a stand-in."""
+    made = Machine(tmp_path / "a checkout", tmp_path / "bin")
+    for name in INPUTS:
+        target = made.project / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target)
+    made.path.mkdir()
+    for name in MINIMAL:
+        (made.path / name).symlink_to(f"/usr/bin/{name}")
+    (made.path / "python3.11").symlink_to(sys.executable)
+    write_program(made.project / ".venv/bin/python", 'printf "%s\\n" "$*" >> pip.log')
+    write_program(made.project / ".venv/bin/bundlegen", "exit 0")
+    return made
+
+
+def test_a_missing_package_that_is_needed_is_named_with_the_command(machine: Machine) -> None:
+    done = machine.setup("demo")
+    assert done.returncode == 1
+    assert "apt-get update && apt-get install --no-install-recommends -y makeself\n" in done.stderr
+    assert machine.asked_of_pip() == []
+
+
+def test_missing_test_tools_are_named_and_it_goes_on(machine: Machine) -> None:
+    machine.command("makeself")
+    done = machine.setup("dev")
+    assert done.returncode == 0
+    for package in ("shellcheck", "shfmt", "strace", "openssl", "openssh-client"):
+        assert f" {package}" in done.stderr
+    assert "tests that need them are skipped" in done.stderr
+
+
+def test_missing_test_tools_are_an_error_in_ci(machine: Machine) -> None:
+    machine.command("makeself")
+    done = machine.setup("dev", CI="true")
+    assert done.returncode == 1
+    assert machine.asked_of_pip() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
+def test_root_installs_exactly_what_is_missing(machine: Machine) -> None:
+    log = machine.project / "apt.log"
+    machine.command("apt-get", f'printf "%s\\n" "$*" >> "{log}"\nPATH=/usr/bin\n[[ $* != *update* ]] || exit 100')
+    for name in WANTED[:-1]:
+        machine.command(name)
+    done = machine.setup("dev", CI="true")
+    assert done.returncode == 0, done.stderr
+    update, install_needed, update_again, install_wanted = log.read_text(encoding="utf-8").splitlines()
+    assert update.endswith(" update")
+    assert install_needed.endswith(" install --no-install-recommends makeself")
+    assert update_again == update
+    assert install_wanted.endswith(" install --no-install-recommends openssh-client")
+    assert "apt-get update failed; going on" in done.stderr
+
+
+def test_the_environment_is_made_once(machine: Machine) -> None:
+    machine.command("makeself")
+    assert machine.setup("demo").returncode == 0
+    first = machine.asked_of_pip()
+    assert first[-1].endswith("--no-build-isolation --editable .")
+    assert machine.setup("demo").returncode == 0
+    assert machine.asked_of_pip() == first
+
+
+@pytest.mark.parametrize("changed", INPUTS)
+def test_the_environment_follows_what_it_is_made_from(machine: Machine, changed: str) -> None:
+    machine.command("makeself")
+    machine.setup("demo")
+    first = machine.asked_of_pip()
+    with (machine.project / changed).open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert machine.setup("demo").returncode == 0
+    assert machine.asked_of_pip() == first * 2
+
+
+def test_the_test_environment_serves_the_demo_but_not_the_other_way(machine: Machine) -> None:
+    for name in ("makeself", *WANTED):
+        machine.command(name)
+    machine.setup("demo")
+    demo = machine.asked_of_pip()
+    machine.setup("dev")
+    both = machine.asked_of_pip()
+    assert len(both) > len(demo)
+    assert both[-1].endswith("--editable .[test]")
+    machine.setup("demo")
+    machine.setup("test")
+    assert machine.asked_of_pip() == both
+
+
+def test_no_python(machine: Machine) -> None:
+    (machine.path / "python3.11").unlink()
+    machine.command("python3", "exit 1")
+    done = machine.setup("demo")
+    assert done.returncode == 1
+    assert "no Python 3.11 or newer" in done.stderr
+    assert machine.setup("demo", PYTHON=sys.executable).returncode == 1
+    machine.command("makeself")
+    assert machine.setup("demo", PYTHON=sys.executable).returncode == 0
+
+
+def test_a_wrong_argument(machine: Machine) -> None:
+    done = machine.setup("everything")
+    assert done.returncode == 1
+    assert "usage: .ci/setup demo|dev|test" in done.stderr
