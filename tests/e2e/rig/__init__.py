@@ -1,0 +1,1 @@
+"""Real test hosts for pytest: see tests/e2e/README.md."""
