@@ -29,6 +29,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "spec_*",
         "render",
         "plan",
+        "member",
         "pki.catalog",
         "pki.issue",
     ),
