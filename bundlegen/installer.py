@@ -1,0 +1,57 @@
+"""The one install.sh: its parts in order, and how they are joined.
+
+The result is the same bytes in every bundle of a bundlegen version, because nothing but the parts goes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+PARTS: Final[tuple[str, ...]] = (
+    "header.sh",
+    "log.sh",
+    "bundle.sh",
+    "netinfo.sh",
+    "lock.sh",
+    "verdicts.sh",
+    "journal.sh",
+    "place.sh",
+    "kubelet.sh",
+    "pod.sh",
+    "images.sh",
+    "http.sh",
+    "probe.sh",
+    "health.sh",
+    "checks-host.sh",
+    "checks-runtime.sh",
+    "checks-state.sh",
+    "preflight.sh",
+    "plan.sh",
+    "receipt.sh",
+    "rollback.sh",
+    "usage.sh",
+    "main.sh",
+)
+"""File names in templates/install, in the order in which they are joined; the first is the header."""
+
+_DIALECT = "# shellcheck shell=bash\n"
+
+
+def join(parts: Mapping[str, str]) -> str:
+    """The text of install.sh from the texts of its parts, by name.
+
+    The header keeps its first line (the shebang); every other part loses the line that tells shellcheck
+    its dialect. Raises KeyError for a missing part and ValueError for a part that is not as agreed.
+    """
+    header, *others = PARTS
+    texts = [parts[header]]
+    for name in others:
+        text = parts[name]
+        if not text.startswith(_DIALECT):
+            raise ValueError(f"{name} does not begin with {_DIALECT.strip()!r}")
+        texts.append(text.removeprefix(_DIALECT))
+    for name, text in zip(PARTS, texts, strict=True):
+        if "\r" in text or not text.endswith("\n"):
+            raise ValueError(f"{name} must have LF line ends, and end with one")
+    return "\n".join(text.strip("\n") + "\n" for text in texts)

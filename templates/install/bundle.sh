@@ -1,0 +1,174 @@
+# shellcheck shell=bash
+# The payload: bundle.conf and MANIFEST read and verified. Nothing in them is ever executed.
+
+declare -A CONF=()
+ENTRY_MODE=()
+ENTRY_OWNER=()
+ENTRY_SHA=()
+ENTRY_PATH=() # absolute: goes to the host; relative: stays in the payload
+declare -A ENTRY_OF=()
+PAYLOAD_DIGEST=''
+STATE='' # STATE_DIR under ROOT
+
+# Every key with the shape of its value. A key that is missing or misshapen means a damaged bundle.
+readonly PATH_SHAPE='(/[A-Za-z0-9._@+-]+)+' NAME_SHAPE='[a-z0-9]([a-z0-9.-]*[a-z0-9])?' NUMBER_SHAPE='[0-9]{1,12}'
+readonly CONF_SHAPES=(
+  "ADDRESS [0-9a-f.:]+"
+  "ARCHITECTURE [a-z0-9_]*"
+  "BUNDLEGEN_VERSION [0-9A-Za-z.+-]+"
+  "CGROUP_DRIVER (systemd|cgroupfs)"
+  "CHANGE [A-Za-z0-9._-]+"
+  "CLIENT_PORT ${NUMBER_SHAPE}"
+  "CLUSTER ${NAME_SHAPE}"
+  "DATA_DIR ${PATH_SHAPE}"
+  "ETCD_IMAGE [A-Za-z0-9._:/@-]+"
+  "ETCD_IMAGE_EXACT (yes|no)"
+  "FORMAT ${NUMBER_SHAPE}"
+  "HEALTH_COMMAND ${PATH_SHAPE}"
+  "HOST ${NAME_SHAPE}"
+  "INITIAL_CLUSTER [][0-9A-Za-z=:/.,-]+"
+  "INITIAL_CLUSTER_TOKEN [^ ]+"
+  "ISSUED_AT ${NUMBER_SHAPE}"
+  "KUBEADM_CONFIG ${PATH_SHAPE}"
+  "KUBELET_BINARY ${PATH_SHAPE}"
+  "KUBELET_CONFIG ${PATH_SHAPE}"
+  "KUBELET_DROPIN ${PATH_SHAPE}"
+  "KUBELET_FAIL_CGROUP_V1 (true|false)"
+  "KUBELET_FAIL_SWAP_ON (true|false)"
+  "KUBERNETES_VERSION v1[.][0-9]+[.][0-9]+"
+  "MACHINE_ID ([0-9a-f]{32})?"
+  "MANIFEST_MODE (kubeadm|rendered)"
+  "MEMBERS [^ =]+=[0-9a-f.:]+( [^ =]+=[0-9a-f.:]+)*"
+  "METRICS_PORT ${NUMBER_SHAPE}"
+  "METRICS_URL http://([0-9.]+|[[][0-9a-f:]+[]]):[0-9]+"
+  "NOT_AFTER ${NUMBER_SHAPE}"
+  "NOT_BEFORE ${NUMBER_SHAPE}"
+  "PAUSE_IMAGE [A-Za-z0-9._:/@-]*"
+  "PEER_PORT ${NUMBER_SHAPE}"
+  "PKI_DIR ${PATH_SHAPE}"
+  "RUNTIME_ENDPOINT unix://${PATH_SHAPE}"
+  "SEALED (yes|no)"
+  "STATE_DIR ${PATH_SHAPE}"
+  "STATIC_POD_MANIFEST ${PATH_SHAPE}"
+)
+
+# load_bundle: CONF, ENTRY_*, PAYLOAD_DIGEST and STATE from the files beside this script.
+load_bundle() {
+  load_conf "${HERE}/bundle.conf"
+  load_manifest "${HERE}/MANIFEST"
+  PAYLOAD_DIGEST=$(sha256 "${HERE}/MANIFEST")
+  STATE=${ROOT}${CONF[STATE_DIR]}
+}
+
+damaged() {
+  die "${EXIT_DAMAGED}" "this bundle is damaged: $1" \
+    "Nothing was changed. Copy the bundle again and compare its SHA-256 with SHA256SUMS." "${@:2}"
+}
+
+load_conf() {
+  local line number=0 pattern="^([A-Z][A-Z0-9_]*)='([^']*)'\$"
+  [[ -f $1 && -r $1 ]] || damaged "bundle.conf is missing"
+  while IFS= read -r line || [[ -n ${line} ]]; do
+    number=$((number + 1))
+    [[ ${line} =~ ${pattern} ]] || damaged "line ${number} of bundle.conf is not KEY='value'"
+    [[ -z ${CONF[${BASH_REMATCH[1]}]+x} ]] || damaged "bundle.conf names ${BASH_REMATCH[1]} twice"
+    CONF[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
+  done < "$1"
+  check_conf
+}
+
+check_conf() {
+  local shape key pattern
+  [[ ${CONF[FORMAT]-} == 1 ]] \
+    || damaged "its format is \"${CONF[FORMAT]-}\" and this installer knows format 1"
+  for shape in "${CONF_SHAPES[@]}"; do
+    key=${shape%% *} pattern="^${shape#* }\$"
+    [[ -n ${CONF[${key}]+x} ]] || damaged "bundle.conf lacks ${key}"
+    [[ ${CONF[${key}]} =~ ${pattern} ]] || damaged "${key} in bundle.conf has a value it cannot have"
+    [[ ! "${CONF[${key}]}/" =~ /\.\.?/ || ${key} != *_@(DIR|CONFIG|DROPIN|COMMAND|BINARY|MANIFEST) ]] \
+      || damaged "${key} in bundle.conf is not a plain path"
+  done
+  [[ " ${CONF[MEMBERS]} " == *" ${CONF[HOST]}=${CONF[ADDRESS]} "* ]] \
+    || damaged "MEMBERS in bundle.conf does not hold this host"
+}
+
+load_manifest() {
+  local line number=0 path pattern='^(0[0-7]{3}) ([a-z0-9_-]+:[a-z0-9_-]+) ([0-9a-f]{64}) ([A-Za-z0-9._@+/-]+)$'
+  [[ -f $1 && -r $1 ]] || damaged "MANIFEST is missing"
+  while IFS= read -r line || [[ -n ${line} ]]; do
+    number=$((number + 1))
+    [[ ${line} =~ ${pattern} ]] || damaged "line ${number} of MANIFEST cannot be understood"
+    path=${BASH_REMATCH[4]}
+    [[ ! "/${path#/}/" =~ (//|/\.\.?/) ]] || damaged "line ${number} of MANIFEST is not a plain path"
+    [[ -z ${ENTRY_OF[${path}]+x} ]] || damaged "MANIFEST names ${path} twice"
+    ENTRY_OF[${path}]=${#ENTRY_PATH[@]}
+    ENTRY_MODE+=("${BASH_REMATCH[1]}")
+    ENTRY_OWNER+=("${BASH_REMATCH[2]}")
+    ENTRY_SHA+=("${BASH_REMATCH[3]}")
+    ENTRY_PATH+=("${path}")
+  done < "$1"
+  ((${#ENTRY_PATH[@]} > 0)) || damaged "MANIFEST is empty"
+}
+
+# payload_file PATH: where in the payload the file of this MANIFEST path lies.
+payload_file() {
+  case $1 in
+    /*) printf '%s/files%s' "${HERE}" "$1" ;;
+    *) printf '%s/%s' "${HERE}" "$1" ;;
+  esac
+}
+
+# installed_copy: is this the copy left on the host, which has no files to place?
+installed_copy() {
+  [[ ${HERE} -ef ${STATE}/bundle ]]
+}
+
+# verify_payload: every file is what MANIFEST says, and nothing else is there.
+verify_payload() {
+  local -a files=() problems=()
+  local -A sums=()
+  local index file line
+  for index in "${!ENTRY_PATH[@]}"; do
+    file=$(payload_file "${ENTRY_PATH[index]}")
+    if installed_copy && [[ ${ENTRY_PATH[index]} != @(install.sh|bundle.conf) ]]; then
+      continue
+    fi
+    if [[ ! -f ${file} || -L ${file} ]]; then
+      problems+=("${ENTRY_PATH[index]} is missing")
+    else
+      files+=("${file}")
+      sums[${file}]=${ENTRY_SHA[index]}
+    fi
+  done
+  # --zero: one record per file whatever its name; a backslash in a name is not escaped then
+  while IFS= read -r -d '' line; do
+    [[ ${sums[${line:66}]-} == "${line:0:64}" ]] || problems+=("${line:$((67 + ${#HERE}))} was altered")
+    unset "sums[${line:66}]"
+  done < <(sha256sum --zero -- "${files[@]}" 2> /dev/null || true)
+  for file in "${!sums[@]}"; do
+    problems+=("${file#"${HERE}/"} cannot be read")
+  done
+  installed_copy || find_strangers
+  ((${#problems[@]} == 0)) || damaged "${#problems[@]} of its files are not as MANIFEST says" "${problems[@]}"
+}
+
+# find_strangers: adds to the caller's `problems` every file of the payload that MANIFEST does not list.
+find_strangers() {
+  local file path
+  shopt -s globstar dotglob nullglob
+  for file in "${HERE}"/**; do
+    path=${file#"${HERE}/"}
+    [[ -n ${path} && ! (-d ${file} && ! -L ${file}) && ${path} != MANIFEST ]] || continue
+    [[ ${path} != files/* ]] || path=${path#files}
+    [[ -n ${ENTRY_OF[${path}]+x} ]] || problems+=("${path} is not in MANIFEST")
+  done
+  shopt -u globstar dotglob nullglob
+}
+
+# sha256 FILE: its digest in hexadecimal; fails if it cannot be read.
+sha256() {
+  local line
+  line=$(sha256sum -- "$1" 2> /dev/null) || return 1
+  line=${line#\\} # coreutils marks a file name it had to escape
+  printf '%s' "${line:0:64}"
+}

@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# Preflight checks of what earlier installs, of ours or others', have left on this host.
+
+check_data_dir() {
+  local place=${ROOT}${CONF[DATA_DIR]}
+  if [[ -e ${place} && ! -d ${place} ]]; then
+    verdict data-dir failed "${CONF[DATA_DIR]} is not a folder" "Move it away, or choose another etcd.dataDir."
+  elif [[ -e ${place}/member ]] && ! own_member; then
+    verdict data-dir failed "${CONF[DATA_DIR]} holds the data of another etcd member" \
+      "It is never deleted or reused by this installer. If nobody needs it, move it away: mv ${CONF[DATA_DIR]} ${CONF[DATA_DIR]}.old"
+  elif [[ -e ${place}/member ]]; then
+    verdict data-dir ok "${CONF[DATA_DIR]} holds this member's own data, which stays"
+  else
+    verdict data-dir ok "${CONF[DATA_DIR]} is free"
+  fi
+}
+
+# check_leftovers: certificates of another cluster, a control plane, a foreign etcd Pod.
+check_leftovers() {
+  local path found='' file folder=${CONF[STATIC_POD_MANIFEST]%/*}
+  for path in "${ENTRY_PATH[@]}"; do
+    [[ ${path} == "${CONF[PKI_DIR]}"/* && -e ${ROOT}${path} ]] || continue
+    ours "${path}" || found+=" ${path} is not of this cluster;"
+  done
+  if [[ -e ${ROOT}${CONF[STATIC_POD_MANIFEST]} ]] && ! own_member; then
+    found+=" ${CONF[STATIC_POD_MANIFEST]} is there already;"
+  fi
+  for file in "${ROOT}${folder}"/*; do
+    [[ -f ${file} && ${file} != "${ROOT}${CONF[STATIC_POD_MANIFEST]}" ]] || continue
+    found+=" ${file#"${ROOT}"} is a static Pod of something else;"
+  done
+  for path in /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf; do
+    [[ ! -e ${ROOT}${path} ]] || found+=" ${path} shows that this host belongs to a Kubernetes cluster, from which its kubelet would be taken;"
+  done
+  if [[ -n ${found} ]]; then
+    verdict leftovers failed "this host is not free:${found%;}" \
+      "Move these files away if nobody needs them, or use another host; nothing is overwritten unasked."
+  else
+    verdict leftovers ok "no leftovers of another cluster"
+  fi
+}
+
+# check_drop_ins: a drop-in that sorts after ours and sets ExecStart would win.
+check_drop_ins() {
+  local folder file line winners='' own=${CONF[KUBELET_DROPIN]##*/}
+  for folder in /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+    for file in "${ROOT}${folder}"/kubelet.service.d/*.conf; do
+      [[ -f ${file} && ${file##*/} > ${own} && ${file} != "${ROOT}${CONF[KUBELET_CONFIG]}" ]] || continue
+      while IFS= read -r line || [[ -n ${line} ]]; do
+        if [[ ${line} =~ ^[[:space:]]*ExecStart[[:space:]]*= ]]; then
+          winners+=" ${file#"${ROOT}"}"
+          break
+        fi
+      done < "${file}"
+    done
+  done
+  if [[ -n ${winners} ]]; then
+    verdict drop-ins failed "these drop-ins would override ours:${winners}" \
+      "Remove them, or rename them so that they sort before ${own}."
+  else
+    verdict drop-ins ok "no other drop-in would override ours"
+  fi
+}
+
+check_unfinished() {
+  if ! interrupted; then
+    verdict unfinished ok "no interrupted run"
+  elif [[ $(journal_line "${STATE}/transaction" begin) == *" ${PAYLOAD_DIGEST} "* ]]; then
+    verdict unfinished ok "an interrupted run of this bundle, which will be finished"
+  else
+    verdict unfinished failed "a run of another bundle was interrupted here" \
+      "Run that bundle again to finish it, or undo it first: sh ${CONF[HOST]}.run -- rollback"
+  fi
+}

@@ -1,0 +1,46 @@
+#!/bin/bash -p
+# bundlegen's installer: puts one member of an etcd cluster on this host.
+#
+# This file is the same in every bundle. What differs between hosts is data beside it: bundle.conf
+# (KEY='value' lines, matched, never executed) and MANIFEST (mode, owner, SHA-256, destination).
+# It needs bash 4.4, systemd, coreutils and openssl, and uses no network but to ask etcd for its health.
+#
+# Words: a step is written to a journal before it is done, so that it can be undone; a generation is a
+# finished journal with the files it replaced. `main`, at the end, is the table of contents.
+#
+# Functions that answer yes or no are called in conditions throughout, where errexit does not apply;
+# each returns its own answer explicitly, so these three optional warnings have nothing to say here:
+# shellcheck disable=SC2310,SC2311,SC2312
+set -Eeuo pipefail
+shopt -s inherit_errexit
+
+readonly EXIT_USAGE=2 EXIT_WRONG_HOST=10 EXIT_PREFLIGHT=11 EXIT_DAMAGED=12
+readonly EXIT_ROLLED_BACK=13 EXIT_UNHEALTHY=14 EXIT_LOCKED=15
+
+ROOT=''        # --root: the file tree to work on; empty for the running system
+VERB=install   # what to do
+JSON=no        # --json: results for machines on standard output, everything else on standard error
+ALL_MEMBERS=no # --cluster: every member must answer
+WAIT=''        # --wait: seconds
+SECONDS_TO_WAIT=300
+IGNORED=()       # --ignore: names of checks that only warn
+CALLER_TMPDIR='' # where the archive's stub may have left folders of dead runs
+HERE=''          # the folder of the payload: where this script is
+
+# The caller's environment must not matter: an operator's proxy, IFS, locale or PATH is not ours.
+clean_environment() {
+  local name
+  CALLER_TMPDIR=${TMPDIR-}
+  for name in $(compgen -e); do
+    case ${name} in
+      TERM) ;;
+      *) unset "${name}" 2> /dev/null || true ;;
+    esac
+  done
+  unset IFS
+  export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
+  export LC_ALL=C HOME=/root
+  umask 077
+  # A closed terminal or pipe must not kill a half-done step; writing to it fails harmlessly instead.
+  trap '' PIPE
+}

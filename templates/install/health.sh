@@ -1,0 +1,237 @@
+# shellcheck shell=bash
+# The health report: one verdict per level, from files on this host to every member of the cluster.
+
+readonly EXPIRY_WARNING_DAYS=30
+
+# health_checks: fills the verdicts; LEVEL and REASON as probe left them.
+health_checks() {
+  health_files
+  health_expiry
+  health_kubelet
+  health_process
+  probe
+  health_member
+  health_members
+  health_depth
+}
+
+health_files() {
+  local index path missing='' changed='' others=''
+  for index in "${!ENTRY_PATH[@]}"; do
+    path=${ENTRY_PATH[index]}
+    [[ ${path} == /* ]] || continue
+    if [[ ! -f ${path} ]]; then
+      missing+=" ${path}"
+    elif ! in_place "${path}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}"; then
+      changed+=" ${path}"
+      [[ ${path} != *.key || $(stat -c %a -- "${path}") == ?00 ]] || others+=" ${path}"
+    fi
+  done
+  if [[ -n ${missing} ]]; then
+    verdict files failed "missing:${missing}" "Run the bundle again: it puts them back."
+  elif [[ -n ${others} ]]; then
+    verdict files failed "private keys that others can read:${others}" "Run the bundle again: it sets the modes."
+  elif [[ -n ${changed} ]]; then
+    verdict files warning "changed since the install:${changed}" "If this was not on purpose, run the bundle again."
+  else
+    verdict files ok "all files of the bundle are in place"
+  fi
+}
+
+# certificate_end FILE: seconds since 1970 at which it expires.
+certificate_end() {
+  local line
+  line=$(openssl x509 -noout -enddate -in "$1" 2> /dev/null) || return 1
+  date -u -d "${line#notAfter=}" +%s
+}
+
+health_expiry() {
+  local path end first='' first_path='' days
+  for path in "${ENTRY_PATH[@]}"; do
+    [[ ${path} == *.crt && -f ${path} ]] || continue
+    if ! end=$(certificate_end "${path}"); then
+      verdict expiry failed "${path} is not a certificate" "Run the bundle again: it puts the right one back."
+      return 0
+    fi
+    if [[ -z ${first} ]] || ((end < first)); then
+      first=${end} first_path=${path}
+    fi
+  done
+  if [[ -z ${first} ]]; then
+    verdict expiry failed "no certificate is in place" "Run the bundle again."
+    return 0
+  fi
+  days=$(((first - $(now)) / 86400))
+  if ((first <= $(now))); then
+    verdict expiry failed "${first_path} expired at $(iso_time "${first}")" \
+      "Make new bundles with bundlegen and run them; if this host's clock is wrong, set it."
+  elif ((days < EXPIRY_WARNING_DAYS)); then
+    verdict expiry warning "${first_path} expires in ${days} days, at $(iso_time "${first}")" \
+      "Make new bundles with bundlegen and run them before that."
+  else
+    verdict expiry ok "the first certificate to expire does so in ${days} days, at $(iso_time "${first}")"
+  fi
+}
+
+health_kubelet() {
+  local state
+  state=$(kubelet_active)
+  if [[ ${state} != active ]]; then
+    verdict kubelet failed "kubelet is ${state}" "See why: journalctl -u kubelet -n 50"
+  elif ! start_is_ours; then
+    verdict kubelet failed "kubelet runs with another configuration than ${CONF[KUBELET_CONFIG]}" \
+      "Another drop-in overrides ours: see \`systemctl cat kubelet\`."
+  else
+    verdict kubelet ok "kubelet runs with ${CONF[KUBELET_CONFIG]}"
+  fi
+}
+
+health_process() {
+  local pids
+  pids=$(etcd_processes)
+  if [[ -n ${pids} ]]; then
+    verdict container ok "etcd runs (process ${pids//$'\n'/, })"
+  else
+    verdict container failed "no etcd runs with --name=${CONF[HOST]} --data-dir=${CONF[DATA_DIR]}" \
+      "kubelet starts it from ${CONF[STATIC_POD_MANIFEST]}; see journalctl -u kubelet and the logs in /var/log/pods."
+  fi
+}
+
+health_member() {
+  case ${LEVEL} in
+    member | cluster) verdict member ok "this member serves at https://$(bracketed "${CONF[ADDRESS]}"):${CONF[CLIENT_PORT]}" ;;
+    waiting) verdict member warning "${REASON}" "$(next_step)" ;;
+    *) verdict member failed "${REASON}" "See the log in /var/log/pods/kube-system_etcd-*/etcd/." ;;
+  esac
+}
+
+health_members() {
+  local name text='' answered total
+  answered=$(count_members healthy)
+  total=$(member_count)
+  while read -r name; do
+    [[ ${MEMBER_STATE[${name}]} == healthy ]] || text+=" ${name} ($(member_address "${name}")) is ${MEMBER_STATE[${name}]};"
+  done < <(member_names)
+  text=${text%;}
+  if ((answered == total)); then
+    verdict members ok "all ${total} members are healthy"
+  elif [[ ${ALL_MEMBERS} == yes ]]; then
+    verdict members failed "${answered} of ${total} members are healthy:${text}" "$(next_step)"
+  else
+    verdict members warning "${answered} of ${total} members are healthy:${text}" "$(next_step)"
+  fi
+}
+
+# next_step: what to do while not all members answer.
+next_step() {
+  local name
+  while read -r name; do
+    if [[ ${MEMBER_STATE[${name}]-silent} == silent && ${name} != "${CONF[HOST]}" ]]; then
+      printf 'If it is not installed yet, run %s.run on %s (%s) next.' "${name}" "${name}" "$(member_address "${name}")"
+      return 0
+    fi
+  done < <(member_names)
+  printf 'Wait a little, then ask again: %s --cluster' "${CONF[HEALTH_COMMAND]}"
+}
+
+# listed_members: how many members etcd itself knows; prints nothing if it cannot be asked.
+listed_members() {
+  local body rest count=0
+  client_post /v3/cluster/member/list '{}' && [[ ${HTTP_STATUS} == 200 ]] || return 1
+  body=${HTTP_BODY}
+  while [[ ${body} == *'"peerURLs"'* ]]; do
+    rest=${body#*'"peerURLs"'}
+    body=${rest}
+    count=$((count + 1))
+  done
+  printf '%d' "${count}"
+}
+
+# health_depth: what only a member with a leader can tell.
+health_depth() {
+  local count leader alarm size
+  [[ ${LEVEL} == member || ${LEVEL} == cluster ]] || return 0
+  if ! count=$(listed_members); then
+    verdict member-list warning "etcd's member list could not be read over HTTP" "etcdctl member list shows it."
+  elif ((count != $(member_count))); then
+    verdict member-list failed "etcd lists ${count} members, this bundle knows $(member_count)" \
+      "This host belongs to another cluster, or members were added or removed without bundlegen."
+  else
+    verdict member-list ok "etcd lists ${count} members, as expected"
+  fi
+  if client_post /v3/maintenance/alarm '{"action":"GET"}' && [[ ${HTTP_BODY} =~ \"alarm\":\"([A-Z]+)\" ]]; then
+    alarm=${BASH_REMATCH[1]}
+    verdict alarms failed "etcd has raised the alarm ${alarm}" "See https://etcd.io/docs: NOSPACE means the database is full, CORRUPT that members differ."
+  else
+    verdict alarms ok "no alarm"
+  fi
+  if client_post /v3/maintenance/status '{}' && leader=$(json_field leader "${HTTP_BODY}") && [[ ${leader} != 0 ]]; then
+    size=$(json_field dbSize "${HTTP_BODY}") || size=0
+    verdict leader ok "the cluster has a leader (member $(printf '%x' "${leader}")); etcd $(json_field version "${HTTP_BODY}")"
+    verdict database ok "the database holds $((size / 1024)) KiB"
+  else
+    verdict leader warning "this member could not tell its leader"
+  fi
+}
+
+# health_exit: the exit code for these verdicts.
+health_exit() {
+  if ((FAILED > 0)) || [[ ${ALL_MEMBERS} == yes && ${LEVEL} != cluster ]]; then
+    printf '%d' "${EXIT_UNHEALTHY}"
+  else
+    printf 0
+  fi
+}
+
+# do_health: repeats until healthy or until --wait is over.
+do_health() {
+  local start code
+  [[ -z ${ROOT} ]] || die "${EXIT_USAGE}" "health asks a running etcd, which --root has not"
+  start=$(now)
+  PROGRESS_SHOWN=0
+  while true; do
+    clear_verdicts
+    health_checks
+    code=$(health_exit)
+    if [[ ${code} == 0 ]] || (($(now) - start >= ${WAIT:-0})); then break; fi
+    progress "$(($(now) - start))" "${REASON}"
+    sleep 2
+  done
+  end_progress
+  report_health "${code}"
+  exit "${code}"
+}
+
+report_health() {
+  local name
+  if [[ ${JSON} == yes ]]; then
+    printf '{"format": 1, "cluster": %s, "host": %s, "level": "%s", "exitCode": %d, "members": {' \
+      "$(json_string "${CONF[CLUSTER]}")" "$(json_string "${CONF[HOST]}")" "${LEVEL}" "$1"
+    local comma=''
+    while read -r name; do
+      printf '%s%s: "%s"' "${comma}" "$(json_string "${name}")" "${MEMBER_STATE[${name}]}"
+      comma=', '
+    done < <(member_names)
+    printf '}, "checks": %s}\n' "$(verdicts_json)"
+  else
+    print_verdicts
+    say "$(level_text)"
+  fi
+}
+
+# level_text: the level in a sentence.
+level_text() {
+  local answered total
+  answered=$(count_members healthy unhealthy)
+  total=$(member_count)
+  case ${LEVEL} in
+    cluster) printf 'The cluster %s is healthy: all %d members answer.' "${CONF[CLUSTER]}" "${total}" ;;
+    member) printf 'This member is healthy; %d of %d members answer so far. %s' "${answered}" "${total}" "$(next_step)" ;;
+    waiting)
+      # this member itself does not serve before there is a leader, but it runs
+      printf '%d of %d members run so far; etcd starts to serve when %d do. %s' \
+        "$(($(peers_up) + 1))" "${total}" "$((total / 2 + 1))" "$(next_step)"
+      ;;
+    *) printf 'This member is not healthy: %s' "${REASON}" ;;
+  esac
+}

@@ -1,0 +1,77 @@
+# shellcheck shell=bash
+# HTTP with what every host has: bash's /dev/tcp for etcd's plain metrics port, `openssl s_client` with the
+# health-check client certificate for its client port. HTTP/1.0, so that answers are never chunked.
+
+HTTP_STATUS='' # three digits, or empty: no answer
+HTTP_BODY=''
+readonly HTTP_SECONDS=6
+
+# take_reply TEXT: status and body of a whole HTTP reply.
+take_reply() {
+  local status='^HTTP/1\.[01] ([0-9]{3})'
+  HTTP_STATUS=''
+  HTTP_BODY=''
+  [[ $1 =~ ${status} ]] || return 1
+  HTTP_STATUS=${BASH_REMATCH[1]}
+  HTTP_BODY=${1#*$'\r\n\r\n'}
+}
+
+# metrics_get PATH: from METRICS_URL.
+metrics_get() {
+  local authority=${CONF[METRICS_URL]#http://} host reply
+  host=${authority%:*}
+  host=${host#[}
+  # shellcheck disable=SC2016  # the inner shell expands its own arguments
+  reply=$(timeout "${HTTP_SECONDS}" /bin/bash -p -c \
+    'exec 3<> "/dev/tcp/$1/$2" && printf "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n" "$3" >&3 && cat <&3' \
+    _ "${host%]}" "${authority##*:}" "$1" 2> /dev/null) || true
+  take_reply "${reply}"
+}
+
+# tls ADDRESS: a verified TLS connection to a member's client port; standard input is sent.
+tls() {
+  local pki=${CONF[PKI_DIR]}
+  timeout "${HTTP_SECONDS}" openssl s_client -quiet -connect "$(bracketed "$1"):${CONF[CLIENT_PORT]}" \
+    -CAfile "${pki}/etcd/ca.crt" -cert "${pki}/etcd/healthcheck-client.crt" \
+    -key "${pki}/etcd/healthcheck-client.key" -verify_return_error -verify_ip "$1"
+}
+
+# client_request ADDRESS METHOD PATH [JSON]: the raw reply of a member's client port, on standard output.
+client_request() {
+  local body=${4-}
+  printf '%s %s HTTP/1.0\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' \
+    "$2" "$3" "$(bracketed "$1")" "${#body}" "${body}" \
+    | tls "$1" 2> /dev/null || true
+}
+
+# client_post PATH JSON: from this host's own member.
+client_post() {
+  take_reply "$(client_request "${CONF[ADDRESS]}" POST "$1" "$2")"
+}
+
+# tls_complaint ADDRESS: why a connection fails, in openssl's words.
+tls_complaint() {
+  local line
+  while IFS= read -r line; do
+    if [[ ${line} =~ (verify error:.*|[Cc]onnection refused|[Nn]o route to host|alert .*) ]]; then
+      printf '%s' "${BASH_REMATCH[1]}"
+      return 0
+    fi
+  done < <(printf 'GET /health HTTP/1.0\r\n\r\n' | tls "$1" 2>&1 > /dev/null || true)
+  printf 'no answer within %s seconds' "${HTTP_SECONDS}"
+}
+
+# json_field NAME TEXT: the first value of that name in a JSON text, without its quotes.
+json_field() {
+  local pattern="\"$1\"[[:space:]]*:[[:space:]]*\"?([^\",}]*)"
+  [[ $2 =~ ${pattern} ]] || return 1
+  printf '%s' "${BASH_REMATCH[1]}"
+}
+
+# metric NAME: its value in HTTP_BODY, after `metrics_get /metrics`.
+metric() {
+  local rest=$'\n'${HTTP_BODY}
+  [[ ${rest} == *$'\n'"$1 "* ]] || return 1
+  rest=${rest#*$'\n'"$1 "}
+  printf '%s' "${rest%%$'\n'*}"
+}

@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# The journal: what is about to change is written down, and reaches the disk, before it changes.
+#
+# STATE/transaction/journal is the open one, STATE/generations/NNNN/journal are the finished ones. Lines:
+#   begin VERB PAYLOAD_DIGEST SECONDS     kubelet ENABLED ACTIVE        (before this run)
+#   file NUMBER MODE SHA256 PATH          an earlier file, kept as kept/NUMBER (SHA256 `link`: a symbolic link)
+#   absent PATH                           there was no file
+#   folder PATH                           made by us; removed again if empty
+#   data PATH                             the data directory, made by us (moved aside, never removed)
+#   member PATH                           the data directory was there, without a member in it
+#   image NAME                            imported by us
+#   undo                                  being undone: must be finished before anything else
+#   commit                                done: only its folder's name is still to change
+# A torn last line, after a power cut, has no newline and is not read: what it announces was not done.
+
+JOURNAL=''       # folder of the open journal
+TRANSACTION=none # none, open, or committed
+declare -A NOTED=()
+
+# note WORDS...: one line in the journal, on disk when this returns.
+note() {
+  printf '%s\n' "$*" >> "${JOURNAL}/journal" && sync -- "${JOURNAL}/journal"
+}
+
+# journal_has FOLDER WORD: does its journal hold a line that begins so?
+journal_has() {
+  local word
+  [[ -f $1/journal ]] || return 1
+  while read -r word _; do
+    [[ ${word} != "$2" ]] || return 0
+  done < "$1/journal"
+  return 1
+}
+
+# journal_line FOLDER WORD: the rest of the first line that begins so.
+journal_line() {
+  local word rest
+  [[ -f $1/journal ]] || return 1
+  while read -r word rest; do
+    if [[ ${word} == "$2" ]]; then
+      printf '%s' "${rest}"
+      return 0
+    fi
+  done < "$1/journal"
+  return 1
+}
+
+# interrupted: did an earlier run leave an open journal? (An empty one announced nothing.)
+interrupted() {
+  journal_has "${STATE}/transaction" begin
+}
+
+# begin_transaction: opens a journal, or goes on with that of an interrupted run of the same bundle.
+begin_transaction() {
+  JOURNAL=${STATE}/transaction
+  # umask 077: these folders are private
+  mkdir -p -- "${JOURNAL}/kept"
+  if interrupted; then
+    mend_journal
+    say "An earlier run of this bundle was interrupted; going on from there."
+    read_noted
+  else
+    rm -f -- "${JOURNAL}/journal"
+    TRANSACTION=open
+    note begin "${VERB}" "${PAYLOAD_DIGEST}" "${STARTED}"
+    sync -- "${JOURNAL}" "${STATE}"
+    note kubelet "$(kubelet_enabled)" "$(kubelet_active)"
+  fi
+  TRANSACTION=open
+}
+
+# mend_journal: drops a torn last line, so that what is appended starts on a line of its own.
+mend_journal() {
+  local line
+  local -a lines=()
+  while IFS= read -r line; do
+    lines+=("${line}")
+  done < "${JOURNAL}/journal"
+  printf '%s\n' "${lines[@]}" > "${JOURNAL}/journal.mended"
+  sync -- "${JOURNAL}/journal.mended"
+  mv -fT -- "${JOURNAL}/journal.mended" "${JOURNAL}/journal"
+  journal_has "${JOURNAL}" kubelet || note kubelet "$(kubelet_enabled)" "$(kubelet_active)"
+}
+
+# read_noted: which paths the open journal already knows; their state then must not be noted again.
+read_noted() {
+  local word rest
+  while read -r word rest; do
+    case ${word} in
+      file | absent | data | member) NOTED[${rest##* }]=yes ;;
+      *) ;;
+    esac
+  done < "${JOURNAL}/journal"
+}
+
+# keep PATH: notes what is at this place now, with a copy, so that it can come back.
+keep() {
+  local path=$1 place=${ROOT}$1 number sum
+  [[ -z ${NOTED[${path}]-} ]] || return 0
+  if [[ -d ${place} && ! -L ${place} ]]; then
+    die "${EXIT_ROLLED_BACK}" "${path} is a folder on this host, and a file is to go there" "Move it away, then run this again."
+  elif [[ -e ${place} || -L ${place} ]]; then
+    number=${#NOTED[@]}
+    rm -rf -- "${JOURNAL}/kept/${number}"
+    # --archive keeps mode, owner, times and the SELinux label
+    cp --archive --no-target-directory -- "${place}" "${JOURNAL}/kept/${number}"
+    if [[ -L ${place} ]]; then
+      sum='link'
+    else
+      sum=$(sha256 "${JOURNAL}/kept/${number}")
+      sync -- "${JOURNAL}/kept/${number}"
+    fi
+    sync -- "${JOURNAL}/kept"
+    note file "${number}" "$(stat -c '%04a' -- "${place}")" "${sum}" "${path}"
+  else
+    note absent "${path}"
+  fi
+  NOTED[${path}]=yes
+}
+
+# commit: from here on the install is done, whatever happens.
+commit() {
+  note commit
+  TRANSACTION=committed
+}
+
+# close_transaction: a finished journal becomes the newest generation.
+close_transaction() {
+  local last=0 folder
+  for folder in "${STATE}"/generations/[0-9]*; do
+    [[ ! -d ${folder} ]] || last=${folder##*/}
+  done
+  mkdir -p -- "${STATE}/generations"
+  printf -v folder '%s/generations/%04d' "${STATE}" $((10#${last} + 1))
+  mv -T -- "${STATE}/transaction" "${folder}"
+  sync -- "${STATE}" "${STATE}/generations"
+  TRANSACTION=none
+}

@@ -1,0 +1,139 @@
+# shellcheck shell=bash
+# kubelet, systemd's and ours. With --root there is no running system: everything here does nothing.
+
+# unit_property NAME: of kubelet.service, as systemd has it in force.
+unit_property() {
+  local line
+  line=$(systemctl show -p "$1" kubelet.service 2> /dev/null) || return 1
+  printf '%s' "${line#*=}"
+}
+
+kubelet_enabled() {
+  local state=none
+  if [[ -z ${ROOT} ]]; then
+    state=$(systemctl is-enabled kubelet.service 2> /dev/null) || true
+  fi
+  printf '%s' "${state:-none}"
+}
+
+# kubelet_active: `activating` is normal before there is a configuration: the package restarts it for ever.
+kubelet_active() {
+  local state=none
+  if [[ -z ${ROOT} ]]; then
+    state=$(systemctl is-active kubelet.service 2> /dev/null) || true
+  fi
+  printf '%s' "${state:-none}"
+}
+
+# start_is_ours: does the command that systemd would run carry our configuration?
+start_is_ours() {
+  local command
+  command=$(unit_property ExecStart) || return 1
+  [[ ${command} == *"--config=${CONF[KUBELET_CONFIG]}"[\ \;]* || ${command} == *"--config ${CONF[KUBELET_CONFIG]}"[\ \;]* ]]
+}
+
+# needs_restart: did a file that kubelet reads only when it starts change in this transaction?
+needs_restart() {
+  [[ -n ${NOTED[${CONF[KUBELET_DROPIN]}]-} || -n ${NOTED[${CONF[KUBELET_CONFIG]}]-} || $(kubelet_active) != active ]]
+}
+
+# reload_units: written is not in force: what systemd would run after this must be ours.
+reload_units() {
+  [[ -z ${ROOT} ]] || return 0
+  systemctl daemon-reload || die "${EXIT_ROLLED_BACK}" "systemctl daemon-reload failed" "See the messages above."
+  start_is_ours || die "${EXIT_ROLLED_BACK}" "kubelet would not start with our configuration: $(unit_property ExecStart)" \
+    "A drop-in that sorts after ${CONF[KUBELET_DROPIN]##*/} sets ExecStart: see \`systemctl cat kubelet\`."
+}
+
+# start_kubelet: enabled, and restarted only if something it reads has changed.
+start_kubelet() {
+  [[ -z ${ROOT} ]] || return 0
+  if [[ $(kubelet_enabled) != enabled ]]; then
+    systemctl enable kubelet.service 2> /dev/null \
+      || die "${EXIT_ROLLED_BACK}" "kubelet could not be enabled" "Try \`systemctl enable kubelet\` to see why."
+    say "  enabled kubelet"
+  fi
+  if needs_restart; then
+    systemctl restart kubelet.service \
+      || die "${EXIT_ROLLED_BACK}" "kubelet did not start" "Its last words: $(kubelet_log 5)"
+    say "  restarted kubelet"
+  fi
+}
+
+# kubelet_log LINES: its last messages.
+kubelet_log() {
+  have journalctl || return 0
+  journalctl --unit kubelet.service --lines "$1" --no-pager --output cat 2> /dev/null || true
+}
+
+# kubelet_gives_up: has it been restarted so often since we started it that waiting is pointless?
+kubelet_gives_up() {
+  local restarts
+  restarts=$(unit_property NRestarts) || return 1
+  [[ ${restarts} =~ ^[0-9]+$ ]] && ((restarts >= 5)) && [[ $(kubelet_active) != active ]]
+}
+
+# restore_kubelet ENABLED ACTIVE: as it was before; `activating` was a kubelet looping without a configuration.
+restore_kubelet() {
+  [[ -z ${ROOT} && $1 != none ]] || return 0
+  systemctl daemon-reload || complain "systemctl daemon-reload failed" "Run it by hand."
+  if [[ $1 == disabled && $(kubelet_enabled) == enabled ]]; then
+    systemctl disable kubelet.service 2> /dev/null || complain "kubelet could not be disabled again"
+  fi
+  case $2 in
+    active | activating | reloading)
+      systemctl restart --no-block kubelet.service || complain "kubelet could not be restarted with its earlier configuration"
+      ;;
+    *)
+      systemctl stop kubelet.service || complain "kubelet could not be stopped again"
+      systemctl reset-failed kubelet.service 2> /dev/null || true
+      ;;
+  esac
+}
+
+# etcd_processes: process ids of this member's etcd, found by its command line.
+etcd_processes() {
+  local process
+  local -a words
+  for process in /proc/[0-9]*; do
+    mapfile -d '' -t words 2> /dev/null < "${process}/cmdline" || continue
+    [[ ${#words[@]} -gt 1 && ${words[0]##*/} == etcd ]] || continue
+    [[ " ${words[*]} " == *" --data-dir=${CONF[DATA_DIR]} "* && " ${words[*]} " == *" --name=${CONF[HOST]} "* ]] || continue
+    printf '%s\n' "${process#/proc/}"
+  done 2> /dev/null
+}
+
+# await_etcd_end SECONDS: has it ended within that time?
+await_etcd_end() {
+  local left=$1
+  while [[ -n $(etcd_processes) ]]; do
+    ((left-- > 0)) || return 1
+    sleep 1
+  done
+}
+
+# stop_etcd: after its manifest is gone. A kubelet that runs stops it; otherwise we ask the process itself.
+stop_etcd() {
+  local pid
+  [[ -z ${ROOT} && -n $(etcd_processes) ]] || return 0
+  say "  waiting for etcd to stop"
+  if [[ $(kubelet_active) == active ]] && await_etcd_end 90; then
+    return 0
+  fi
+  # without a kubelet nobody starts it again
+  systemctl stop kubelet.service || true
+  for pid in $(etcd_processes); do
+    kill -TERM "${pid}" 2> /dev/null || true
+  done
+  await_etcd_end 30 || complain "etcd is still running (process $(etcd_processes))" "Stop it by hand."
+}
+
+# restart_etcd: it reads the CA only when it starts; kubelet starts it again at once.
+restart_etcd() {
+  local pid
+  [[ -z ${ROOT} ]] || return 0
+  for pid in $(etcd_processes); do
+    kill -TERM "${pid}" 2> /dev/null || true
+    say "  restarted etcd, which reads its CA only when it starts"
+  done
+}

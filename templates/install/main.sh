@@ -1,0 +1,158 @@
+# shellcheck shell=bash
+# The verbs, and the order of things.
+
+do_install() {
+  local minimum=waiting
+  ! installed_copy || bad_usage "this is the copy left on the host, which has no files to install: run the bundle itself"
+  take_lock
+  settle_interrupted
+  if already_installed; then
+    confirm_installed
+    return 0
+  fi
+  phase preflight
+  must_pass
+  if running && probe_local; then minimum=member; fi
+  phase place
+  say "Installing ${CONF[HOST]} of ${CONF[CLUSTER]} (${CONF[ADDRESS]}) ..."
+  begin_transaction
+  place_files
+  place_copy
+  phase images
+  import_images
+  phase start
+  make_data_folder
+  reload_units
+  place_pod
+  start_kubelet
+  [[ -z ${NOTED[${CONF[PKI_DIR]} / etcd / ca.crt]-} ]] || restart_etcd
+  phase health
+  confirm_health "${minimum}"
+  before_install "${JOURNAL}"
+  commit
+  write_receipt 0 installed
+  close_transaction
+  conclude
+}
+
+# settle_interrupted: what a killed run left. The same bundle's install goes on; all else is finished first.
+settle_interrupted() {
+  local journal=${STATE}/transaction
+  interrupted || return 0
+  if journal_has "${journal}" undo; then
+    say "An earlier run was interrupted while undoing; finishing that first."
+    JOURNAL=${journal}
+    undo_all "${journal}" || die "${EXIT_ROLLED_BACK}" "the interrupted run could not be undone: see the messages above"
+  elif journal_has "${journal}" commit; then
+    JOURNAL=${journal}
+    before_install "${journal}"
+    write_receipt 0 installed
+    close_transaction
+  fi
+}
+
+# already_installed: is everything just as this bundle wants it? Looks only.
+already_installed() {
+  ! interrupted && files_in_place && manifest_in_place || return 1
+  [[ -d ${STATE}/generations ]] || return 1
+  running || return 0
+  [[ $(kubelet_enabled) == enabled && $(kubelet_active) == active ]] && start_is_ours
+}
+
+# confirm_installed: a second run. No file is touched, nothing restarted, no receipt written.
+confirm_installed() {
+  if running; then
+    await_install waiting || {
+      complain "already installed, nothing changed, but not healthy: ${REASON}" "For more: ${CONF[HEALTH_COMMAND]}"
+      exit "${EXIT_UNHEALTHY}"
+    }
+    say "$(level_text)"
+  fi
+  say "Already installed; nothing changed. Receipt: $(newest_receipt)"
+}
+
+# confirm_health MINIMUM: started is not enough; see await_install.
+confirm_health() {
+  local count
+  running || return 0
+  say "Waiting for etcd (at most ${SECONDS_TO_WAIT} s) ..."
+  await_install "$1" \
+    || die "${EXIT_ROLLED_BACK}" "etcd did not become healthy: ${REASON}" "kubelet's last words:" "$(kubelet_log 8)" "$(etcd_log 12)"
+  [[ ${LEVEL} == member || ${LEVEL} == cluster ]] || return 0
+  count=$(listed_members) || return 0
+  ((count == $(member_count))) \
+    || die "${EXIT_ROLLED_BACK}" "etcd lists ${count} members instead of $(member_count): it belongs to another cluster" \
+      "Look for old data on the other hosts, or a wrong network."
+}
+
+# etcd_log LINES: the end of its container's log.
+etcd_log() {
+  local file newest=''
+  for file in /var/log/pods/kube-system_etcd-*/etcd/*.log; do
+    [[ ! -f ${file} ]] || [[ -n ${newest} && ! ${file} -nt ${newest} ]] || newest=${file}
+  done
+  [[ -z ${newest} ]] || printf "etcd's last words:\n%s" "$(tail -n "$1" -- "${newest}" || true)"
+}
+
+conclude() {
+  if running; then
+    say "$(level_text)"
+    say "Installed. Ask for its health at any time: ${CONF[HEALTH_COMMAND]}"
+  else
+    say "Placed under ${ROOT}. Nothing was started."
+  fi
+}
+
+# on_exit: whatever ends this script ends here; an open journal is undone.
+on_exit() {
+  local code=$?
+  trap '' HUP INT TERM
+  trap - ERR
+  set +e
+  end_progress
+  if [[ ${TRANSACTION} == open ]]; then
+    before_install "${JOURNAL}"
+    undo_failed
+    code=${EXIT_ROLLED_BACK}
+  fi
+  release_lock
+  exit "${code}"
+}
+
+# on_error: a command failed that nobody looked at: this says which.
+on_error() {
+  # a subshell's failure is the caller's as well: say it once
+  ((BASH_SUBSHELL == 0)) || return 0
+  complain "unexpected: \`${BASH_COMMAND}\` failed in ${FUNCNAME[1]-main}, line ${BASH_LINENO[0]}"
+}
+
+on_signal() {
+  complain "interrupted by signal $1"
+  exit "$((128 + $1))"
+}
+
+main() {
+  clean_environment
+  trap on_exit EXIT
+  trap on_error ERR
+  trap 'on_signal 1' HUP
+  trap 'on_signal 2' INT
+  trap 'on_signal 15' TERM
+  STARTED=$(now)
+  HERE=$(cd -P -- "${BASH_SOURCE[0]%/*}" && pwd)
+  parse_arguments "$@"
+  load_bundle
+  verify_payload
+  sweep_unpacked
+  case ${VERB} in
+    health) do_health ;;
+    rollback) do_rollback ;;
+    uninstall) do_uninstall ;;
+    *)
+      right_host
+      "do_${VERB}"
+      ;;
+  esac
+}
+
+main "$@"

@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# The plan: what install would change on this host. Texts as a diff, keys and certificates as fingerprints.
+
+PLANNED=0
+
+planned() {
+  PLANNED=$((PLANNED + 1))
+  say "$1"
+}
+
+do_plan() {
+  local index path
+  for index in "${!ENTRY_PATH[@]}"; do
+    path=${ENTRY_PATH[index]}
+    [[ ${path} == /* ]] || continue
+    in_place "${path}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" || plan_file "${index}"
+  done
+  [[ -n ${ROOT} ]] || plan_system
+  if ((PLANNED == 0)); then
+    say "Nothing would change: this bundle is installed."
+  else
+    say "${PLANNED} changes in all. Nothing has been changed now."
+  fi
+}
+
+plan_file() {
+  local path=${ENTRY_PATH[$1]} facts new
+  new=$(payload_file "${path}")
+  if [[ ! -e ${ROOT}${path} ]]; then
+    planned "new      ${path} (${ENTRY_MODE[$1]} ${ENTRY_OWNER[$1]})"
+  elif [[ $(sha256 "${ROOT}${path}") == "${ENTRY_SHA[$1]}" ]]; then
+    facts=$(stat -c '%04a %U:%G' -- "${ROOT}${path}")
+    planned "mode     ${path}: ${facts} becomes ${ENTRY_MODE[$1]} ${ENTRY_OWNER[$1]}"
+    return 0
+  else
+    planned "replace  ${path} (${ENTRY_MODE[$1]} ${ENTRY_OWNER[$1]}); the old one is kept"
+  fi
+  plan_content "${ROOT}${path}" "${new}"
+}
+
+# plan_content OLD NEW
+plan_content() {
+  case $2 in
+    *.key)
+      [[ ! -e $1 ]] || say "         - $(key_fingerprint "$1")"
+      say "         + $(key_fingerprint "$2")"
+      ;;
+    *.crt)
+      [[ ! -e $1 ]] || say "         - $(certificate_line "$1")"
+      say "         + $(certificate_line "$2")"
+      ;;
+    *) text_diff "$1" "$2" ;;
+  esac
+}
+
+# key_fingerprint FILE: of the public half, so that nothing secret is shown.
+key_fingerprint() {
+  local digest
+  digest=$(openssl pkey -in "$1" -pubout -outform DER 2> /dev/null | sha256sum) || digest='unreadable'
+  printf 'private key; its public key has SHA-256 %s' "${digest%% *}"
+}
+
+certificate_line() {
+  local text
+  text=$(openssl x509 -in "$1" -noout -subject -enddate -fingerprint -sha256 2> /dev/null) || text='not a certificate'
+  printf '%s' "${text//$'\n'/; }"
+}
+
+# text_diff OLD NEW: lines that go and come, by their longest common subsequence. The files are short.
+text_diff() {
+  local -a old=() new=()
+  local -A length=()
+  local i j
+  [[ ! -f $1 ]] || mapfile -t old < "$1"
+  mapfile -t new < "$2"
+  if ((${#old[@]} > 400 || ${#new[@]} > 400)); then
+    say "         (too long to be shown: ${#old[@]} lines become ${#new[@]})"
+    return 0
+  fi
+  for ((i = ${#old[@]} - 1; i >= 0; i--)); do
+    for ((j = ${#new[@]} - 1; j >= 0; j--)); do
+      if [[ ${old[i]} == "${new[j]}" ]]; then
+        length[${i}, ${j}]=$((${length[$((i + 1)), $((j + 1))]-0} + 1))
+      else
+        length[${i}, ${j}]=$((${length[$((i + 1)), ${j}]-0} > ${length[${i}, $((j + 1))]-0} ? ${length[$((i + 1)), ${j}]-0} : ${length[${i}, $((j + 1))]-0}))
+      fi
+    done
+  done
+  i=0 j=0
+  while ((i < ${#old[@]} || j < ${#new[@]})); do
+    if ((i < ${#old[@]} && j < ${#new[@]})) && [[ ${old[i]} == "${new[j]}" ]]; then
+      i=$((i + 1)) j=$((j + 1))
+    elif ((j >= ${#new[@]})) || ((i < ${#old[@]} && ${length[$((i + 1)), ${j}]-0} >= ${length[${i}, $((j + 1))]-0})); then
+      say "         - ${old[i]}"
+      i=$((i + 1))
+    else
+      say "         + ${new[j]}"
+      j=$((j + 1))
+    fi
+  done
+}
+
+# plan_system: what is not a file.
+plan_system() {
+  local archive
+  while read -r archive; do
+    planned "import   ${archive} into the container runtime"
+  done < <(carried_archives)
+  if [[ ${CONF[MANIFEST_MODE]} == kubeadm ]] && ! manifest_in_place; then
+    planned "run      kubeadm init phase etcd local --config ${CONF[KUBEADM_CONFIG]} (writes ${CONF[STATIC_POD_MANIFEST]})"
+  fi
+  [[ -d ${CONF[DATA_DIR]} ]] || planned "new      ${CONF[DATA_DIR]} (0700 root:root)"
+  [[ $(kubelet_enabled) == enabled ]] || planned "enable   kubelet (now: $(kubelet_enabled))"
+  ((PLANNED == 0)) || planned "restart  kubelet, where its configuration changes (now: $(kubelet_active))"
+}

@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# The preflight: every check runs, each with a name and one line; all failures are reported at once.
+
+# Names of all checks, in order; `--ignore` takes those that are not in the second list.
+readonly CHECKS=(root tools architecture systemd hostname kubelet kubeadm kubelet-flags runtime cri
+  cgroup-driver cgroup-version swap ports clock images sandbox-image disk data-dir leftovers drop-ins
+  unfinished selinux peers)
+readonly NEVER_IGNORED=' root data-dir unfinished '
+
+may_ignore() {
+  [[ " ${CHECKS[*]} " == *" $1 "* ]] \
+    || bad_usage "--ignore knows no check \"$1\"; there are: ${CHECKS[*]}"
+  [[ ${NEVER_IGNORED} != *" $1 "* ]] \
+    || bad_usage "the check $1 protects this host from harm and cannot be ignored"
+}
+
+# preflight: runs them all.
+preflight() {
+  local name
+  clear_verdicts
+  for name in "${CHECKS[@]}"; do
+    "check_${name//-/_}"
+  done
+}
+
+# running: is this about the running system? With --root most checks have nothing to look at.
+running() {
+  [[ -z ${ROOT} ]]
+}
+
+# ours PATH: did an install of this cluster's bundle put the file there as it is? Either the installed
+# bundle or this one says so.
+ours() {
+  local line sum
+  sum=$(sha256 "${ROOT}$1") || return 1
+  [[ -n ${ENTRY_OF[$1]+x} && ${ENTRY_SHA[${ENTRY_OF[$1]}]} == "${sum}" ]] && return 0
+  [[ -f ${STATE}/bundle/MANIFEST ]] || return 1
+  while IFS= read -r line; do
+    [[ ${line} != *" ${sum} $1" ]] || return 0
+  done < "${STATE}/bundle/MANIFEST"
+  return 1
+}
+
+# own_member: does this host already run the member that this bundle installs?
+own_member() {
+  local line known=0
+  [[ -f ${STATE}/bundle/bundle.conf ]] || return 1
+  while IFS= read -r line; do
+    case ${line} in
+      "CLUSTER='${CONF[CLUSTER]}'" | "HOST='${CONF[HOST]}'" | "INITIAL_CLUSTER_TOKEN='${CONF[INITIAL_CLUSTER_TOKEN]}'") known=$((known + 1)) ;;
+      *) ;;
+    esac
+  done < "${STATE}/bundle/bundle.conf"
+  ((known == 3))
+}
+
+# right_host: the guard before everything else. Nothing is touched on another host.
+right_host() {
+  local id
+  id=$(machine_id)
+  if [[ -n ${CONF[MACHINE_ID]} && ${id} != "${CONF[MACHINE_ID]}" ]]; then
+    die "${EXIT_WRONG_HOST}" "this is not ${CONF[HOST]}: its machine-id is ${id:-missing}, the bundle is for ${CONF[MACHINE_ID]}" \
+      "Nothing was changed. Run this bundle on ${CONF[HOST]}, or this host's own bundle here."
+  fi
+  running || return 0
+  has_address "${CONF[ADDRESS]}" \
+    || die "${EXIT_WRONG_HOST}" "this is not ${CONF[HOST]}: no interface here has its address ${CONF[ADDRESS]} (this host is called $(host_name))" \
+      "Nothing was changed. Run this bundle on ${CONF[HOST]}, or this host's own bundle here." \
+      "If this is the right host, bring its network up first."
+}
+
+preflight_json() {
+  printf '{"format": 1, "cluster": %s, "host": %s, "exitCode": %d, "checks": %s}\n' \
+    "$(json_string "${CONF[CLUSTER]}")" "$(json_string "${CONF[HOST]}")" "$1" "$(verdicts_json)"
+}
+
+do_preflight() {
+  local code=0
+  preflight
+  ((FAILED == 0)) || code=${EXIT_PREFLIGHT}
+  if [[ ${JSON} == yes ]]; then
+    preflight_json "${code}"
+  else
+    print_verdicts
+    if ((FAILED > 0)); then
+      say "${FAILED} checks failed: this bundle would not install here. Nothing was changed."
+    else
+      say "This host is ready for this bundle. Nothing was changed."
+    fi
+  fi
+  exit "${code}"
+}
+
+# must_pass: the preflight of an install.
+must_pass() {
+  preflight
+  print_trouble
+  ((FAILED == 0)) || die "${EXIT_PREFLIGHT}" "${FAILED} preflight checks failed; nothing was changed" \
+    "Correct what they say and run this again; \`--ignore NAME\` makes one only warn."
+}

@@ -1,0 +1,169 @@
+# shellcheck shell=bash
+# How is etcd? A level, quickly:
+#   down     this member's process does not answer
+#   waiting  it runs and waits for enough others to elect a leader; normal on the first hosts of a cluster
+#   member   this member serves; others do not answer yet
+#   cluster  every member answers
+
+LEVEL=down
+REASON=''                  # one line about this member
+declare -A MEMBER_STATE=() # name: healthy, unhealthy, or silent
+
+# member_names, in the bundle's order
+member_names() {
+  local member
+  for member in ${CONF[MEMBERS]}; do
+    printf '%s\n' "${member%%=*}"
+  done
+}
+
+member_address() {
+  local member
+  for member in ${CONF[MEMBERS]}; do
+    [[ ${member%%=*} != "$1" ]] || printf '%s' "${member#*=}"
+  done
+}
+
+member_count() {
+  local -a members
+  read -r -a members <<< "${CONF[MEMBERS]}"
+  printf '%d' "${#members[@]}"
+}
+
+# count_members STATE...: how many are in one of these states.
+count_members() {
+  local name count=0
+  for name in "${!MEMBER_STATE[@]}"; do
+    [[ " $* " != *" ${MEMBER_STATE[${name}]} "* ]] || count=$((count + 1))
+  done
+  printf '%d' "${count}"
+}
+
+# probe_local: 0 serves, 1 waits for a leader, 2 has an alarm or another fault, 3 does not answer.
+probe_local() {
+  local leader
+  if ! metrics_get /health; then
+    REASON="etcd does not answer on ${CONF[METRICS_URL]}"
+    return 3
+  fi
+  if [[ ${HTTP_STATUS} == 200 && $(json_field health "${HTTP_BODY}") == true ]]; then
+    REASON='etcd serves'
+    return 0
+  fi
+  REASON=$(json_field reason "${HTTP_BODY}") || REASON="status ${HTTP_STATUS}"
+  # etcd 3.4 gives no reason; the metric is there in all versions
+  metrics_get /metrics && leader=$(metric etcd_server_has_leader) || leader=''
+  if [[ ${leader} == 0 || ${REASON} == *'NO LEADER'* ]]; then
+    REASON='etcd runs and waits for other members to elect a leader'
+    return 1
+  fi
+  REASON="etcd reports: ${REASON}"
+  return 2
+}
+
+# probe_members: asks every expected member over TLS, all at once. Never `--cluster`, which leaves out
+# members that have never started.
+probe_members() {
+  local name fd reply
+  local -A fds=()
+  MEMBER_STATE=()
+  while read -r name; do
+    exec {fd}< <(client_request "$(member_address "${name}")" GET /health)
+    fds[${name}]=${fd}
+  done < <(member_names)
+  for name in "${!fds[@]}"; do
+    fd=${fds[${name}]}
+    IFS= read -r -d '' -u "${fd}" reply || true
+    exec {fd}<&-
+    if ! take_reply "${reply}"; then
+      MEMBER_STATE[${name}]=silent
+    elif [[ ${HTTP_STATUS} == 200 && $(json_field health "${HTTP_BODY}") == true ]]; then
+      MEMBER_STATE[${name}]=healthy
+    else
+      MEMBER_STATE[${name}]=unhealthy
+    fi
+  done
+}
+
+# probe: LEVEL, REASON and MEMBER_STATE.
+probe() {
+  local local_state=0
+  probe_local || local_state=$?
+  probe_members
+  case ${local_state} in
+    0)
+      LEVEL=member
+      [[ ${MEMBER_STATE[${CONF[HOST]}]} == healthy ]] || {
+        LEVEL=down
+        REASON="etcd runs, but not over TLS on $(bracketed "${CONF[ADDRESS]}"):${CONF[CLIENT_PORT]}: $(tls_complaint "${CONF[ADDRESS]}")"
+      }
+      (($(count_members healthy) < $(member_count))) || LEVEL=cluster
+      ;;
+    1) LEVEL=waiting ;;
+    *) LEVEL=down ;;
+  esac
+}
+
+# peers_up: how many other members' peer ports accept connections.
+peers_up() {
+  local name count=0
+  while read -r name; do
+    [[ ${name} != "${CONF[HOST]}" ]] || continue
+    reachable "$(member_address "${name}")" "${CONF[PEER_PORT]}"
+    [[ ${REACH} != open ]] || count=$((count + 1))
+  done < <(member_names)
+  printf '%d' "${count}"
+}
+
+# progress: one line that overwrites itself on a terminal; elsewhere a line each half minute.
+progress() {
+  local elapsed=$1
+  if [[ -t 1 && ${JSON} == no ]]; then
+    printf '\r  %3d s: %-72.72s' "${elapsed}" "$2" || true
+  elif ((elapsed / 30 > PROGRESS_SHOWN)); then
+    PROGRESS_SHOWN=$((elapsed / 30))
+    say "  ${elapsed} s: $2"
+  fi
+}
+
+end_progress() {
+  [[ ! -t 1 || ${JSON} == yes ]] || printf '\r%-82s\r' '' || true
+}
+
+# await_install MINIMUM: waits until this member is as well as it can be: `waiting` will do if too few
+# others run for a leader, unless MINIMUM (the level before this run) was better. Fails when time is over.
+await_install() {
+  local start elapsed quorum count
+  start=$(now)
+  count=$(member_count)
+  quorum=$((count / 2 + 1))
+  PROGRESS_SHOWN=0
+  while true; do
+    probe
+    elapsed=$(($(now) - start))
+    case ${LEVEL} in
+      cluster) break ;;
+      member)
+        # others may need some seconds to notice; those that do not run yet are not waited for
+        (($(peers_up) + 1 > $(count_members healthy) && elapsed < 30)) || break
+        ;;
+      waiting)
+        [[ $1 == waiting ]] && (($(peers_up) + 1 < quorum)) && break
+        REASON+=", and enough of them run"
+        ;;
+      *)
+        ! kubelet_gives_up || REASON="kubelet keeps failing: $(kubelet_log 3)"
+        ! kubelet_gives_up || break
+        ;;
+    esac
+    ((elapsed < SECONDS_TO_WAIT)) || break
+    progress "${elapsed}" "${REASON}"
+    sleep 2
+  done
+  end_progress
+  case ${LEVEL} in
+    cluster | member) return 0 ;;
+    waiting) [[ $1 == waiting ]] && (($(peers_up) + 1 < quorum)) ;;
+    *) return 1 ;;
+  esac
+}

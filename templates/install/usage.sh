@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# Help, and the command line.
+
+usage() {
+  printf '%s\n' \
+    'Usage: sh HOST.run [-- VERB [OPTIONS]]' \
+    '' \
+    'Verbs:' \
+    '  install      check this host, put everything in place, start etcd, see that it works (default)' \
+    '  preflight    only check this host; change nothing' \
+    '  plan         show what install would change; change nothing' \
+    '  health       how etcd is; also installed on the host as a command of its own' \
+    '  rollback     undo the last change this installer made on this host' \
+    '  uninstall    undo all changes it made; etcd data is moved aside, never deleted' \
+    '' \
+    'Options:' \
+    '  --ignore NAME    let the check NAME only warn (may be repeated; recorded in the receipt)' \
+    '  --wait SECONDS   how long to wait for etcd (install: 300, health: 0)' \
+    '  --cluster        health: demand that every member answers' \
+    '  --json           health, preflight: one JSON document on standard output' \
+    '  --root DIR       work on the file tree DIR (an absolute path) instead of the running system' \
+    '  --help           this text; "health --help" explains the health report' \
+    '' \
+    'Exit codes: 0 done, or already so; 2 usage; 10 wrong host; 11 a preflight check failed; 12 damaged bundle;' \
+    '            13 failed and rolled back; 14 unhealthy; 15 another run is busy'
+}
+
+health_usage() {
+  printf '%s\n' \
+    'NAME' \
+    '       health - how the etcd member on this host and its cluster are' \
+    '' \
+    'SYNOPSIS' \
+    '       bundlegen-health [--cluster] [--wait SECONDS] [--json]' \
+    '       sh HOST.run -- health [--cluster] [--wait SECONDS] [--json]' \
+    '' \
+    'DESCRIPTION' \
+    '       Asks, level by level, and changes nothing:' \
+    '       files        everything the bundle placed is there, unchanged, and keys are private' \
+    '       expiry       when the first certificate expires (a warning from 30 days before)' \
+    '       kubelet      it runs, with our configuration' \
+    '       container    the etcd process runs' \
+    '       member       this member serves, or waits for others to elect a leader' \
+    '       members      each member of the cluster, asked over TLS' \
+    '       member-list  etcd itself knows as many members as the bundle' \
+    '       alarms, leader, database    what etcd says about itself' \
+    '       It needs bash, coreutils and openssl; no etcdctl, crictl or curl.' \
+    '' \
+    'OPTIONS' \
+    '       --cluster        demand that every member answers, not only this one' \
+    '       --wait SECONDS   ask again until healthy, at most this long' \
+    '       --json           one JSON document on standard output' \
+    '' \
+    'EXIT STATUS' \
+    '       0   healthy; without --cluster also: this member runs and waits for the others' \
+    '       14  not healthy' \
+    '       2   wrong usage' \
+    '' \
+    'FILES' \
+    '       /var/lib/bundlegen/CLUSTER/bundle/     the installer and its data, used by this command' \
+    '       /var/lib/bundlegen/CLUSTER/receipts/   what was done to this host'
+}
+
+bad_usage() {
+  die "${EXIT_USAGE}" "$1" "\`--help\` shows the verbs and options."
+}
+
+# need_value OPTION REST...: options take their value as the next word.
+need_value() {
+  (($# > 1)) || bad_usage "$1 needs a value"
+}
+
+parse_arguments() {
+  local verb='' help=no
+  while (($# > 0)); do
+    case $1 in
+      install | preflight | plan | health | rollback | uninstall)
+        [[ -z ${verb} ]] || bad_usage "one verb at a time: ${verb} or $1"
+        verb=$1
+        ;;
+      --ignore)
+        need_value "$@"
+        may_ignore "$2"
+        IGNORED+=("$2")
+        shift
+        ;;
+      --wait)
+        need_value "$@"
+        [[ $2 =~ ^[0-9]{1,5}$ ]] || bad_usage "--wait needs a number of seconds, not \"$2\""
+        WAIT=$((10#$2))
+        SECONDS_TO_WAIT=${WAIT}
+        shift
+        ;;
+      --root)
+        need_value "$@"
+        [[ $2 == /* && -d $2 ]] || bad_usage "--root needs the absolute path of a folder that exists, not \"$2\""
+        ROOT=${2%/}
+        shift
+        ;;
+      --json) JSON=yes ;;
+      --cluster) ALL_MEMBERS=yes ;;
+      --help | -h | help) help=yes ;;
+      --) ;;
+      *) bad_usage "unknown word \"$1\"" ;;
+    esac
+    shift
+  done
+  VERB=${verb:-install}
+  if [[ ${help} == yes ]]; then
+    if [[ ${VERB} == health ]]; then health_usage; else usage; fi
+    exit 0
+  fi
+  [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
+  [[ ${JSON} == no || ${VERB} == health || ${VERB} == preflight ]] || bad_usage "--json belongs to health and preflight"
+}
