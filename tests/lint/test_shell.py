@@ -1,0 +1,74 @@
+"""The project's shell: the installer as rendered, and every script that runs as it stands."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from bundlegen import installer, resources
+from bundlegen.render import Renderer
+from tests.lint.tree import ROOT, check, shell_scripts
+
+SHELLCHECK = ("shellcheck", "--norc", "--enable=all")
+SHFMT = ("shfmt", "-i", "2", "-ci", "-bn", "-sr", "-d")
+RENDERED = ("install.sh", "health-command.sh")
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, str]:
+    """Every script that a bundle brings, by the name it has in RENDERED."""
+    from bundlegen import loader
+
+    cluster = loader.load(ROOT / "examples/three-hosts.yaml").cluster
+    return {
+        "install.sh": installer.join({name: resources.template_text(f"install/{name}") for name in installer.PARTS}),
+        "health-command.sh": Renderer(cluster, "token", resources.template_text).health_command(),
+    }
+
+
+def test_every_shell_template_is_rendered_here() -> None:
+    """A script that no test renders is a script that nobody checks."""
+    shell = {
+        name
+        for name in resources.template_names()
+        if name.removesuffix(".j2").endswith((".sh", ".bash")) or resources.template_text(name).startswith("#!")
+    }
+    assert shell == {f"install/{name}" for name in installer.PARTS} | {"health-command.sh.j2"}
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_rendered(rendered: dict[str, str], name: str) -> None:
+    text = rendered[name]
+    assert text.startswith("#!/bin/bash")
+    assert "\nset -Eeuo pipefail\n" in text
+    check([*SHELLCHECK, "-"], stdin=text)
+    check([*SHFMT, "-ln", "bash"], stdin=text)
+
+
+def test_install_sh_runs_nothing_before_it_is_whole(rendered: dict[str, str]) -> None:
+    """Cut off anywhere, it does nothing: everything is in functions, and the last line calls them."""
+    assert rendered["install.sh"].splitlines()[-1] == 'main "$@"'
+
+
+def test_the_parts_are_in_the_house_format() -> None:
+    check([*SHFMT, *(os.fspath(path) for path in sorted((ROOT / "templates/install").glob("*.sh")))])
+
+
+def test_scripts() -> None:
+    scripts = [file.as_posix() for file in shell_scripts()]
+    assert {".ci/run", ".ci/setup"} <= set(scripts)
+    check([*SHELLCHECK, *scripts])
+    check([*SHFMT, *scripts])
+
+
+def test_editors_are_told_the_same_format() -> None:
+    """Without flags shfmt follows .editorconfig, as editors and `make fmt` do."""
+    check(["shfmt", "-d", *(file.as_posix() for file in shell_scripts())])
+
+
+def test_the_linters_do_complain() -> None:
+    with pytest.raises(pytest.fail.Exception, match="SC2086"):
+        check([*SHELLCHECK, "-"], stdin="#!/bin/bash\necho $1\n")
+    with pytest.raises(pytest.fail.Exception, match="orig"):
+        check(SHFMT, stdin="if true; then\n        echo\nfi\n")
