@@ -1,7 +1,7 @@
 """The certificates of an external etcd cluster, as one table.
 
-Everything that needs to know which certificates exist reads :data:`CATALOG`: what is requested, which files a host gets, the
-texts and the tests. It says what kubeadm's ``cmd/kubeadm/app/phases/certs/certlist.go`` says. Pure.
+Everything that needs to know which certificates exist reads :data:`CATALOG`: what is requested, which files a host
+gets, the texts and the tests. It says what kubeadm's ``cmd/kubeadm/app/phases/certs/certlist.go`` says. Pure.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
+
+from bundlegen.addresses import parse_ip
 
 if TYPE_CHECKING:
     from bundlegen.spec import Cluster, Host
@@ -24,6 +25,7 @@ ETCD_PEER: Final = "etcd-peer"
 ETCD_HEALTHCHECK_CLIENT: Final = "etcd-healthcheck-client"
 APISERVER_ETCD_CLIENT: Final = "apiserver-etcd-client"
 
+CA_NAME: Final = "etcd-ca"
 MASTERS: Final = "system:masters"
 LAST_MINOR_WITH_MASTERS: Final = 28
 """kubeadm stopped putting O=system:masters into the two client certificates in 1.29 (kubernetes#119859, #120521)."""
@@ -33,9 +35,9 @@ LAST_MINOR_WITH_MASTERS: Final = 28
 class CertSpec:
     """One certificate that every cluster (the CA) or every host (the others) has.
 
-    ``base_name`` is the file's path below the PKI folder without ``.crt`` or ``.key``. A ``common_name`` of None stands for
-    the host's name. ``host_sans``: certified for the host's names and addresses. ``organized``: client certificates that
-    carried an organization up to Kubernetes 1.28.
+    ``base_name`` is the file's path below the PKI folder without ``.crt`` or ``.key``. A ``common_name`` of None stands
+    for the host's name. ``host_sans``: certified for the host's names and addresses. ``organized``: client certificates
+    that carried an organization up to Kubernetes 1.28.
     """
 
     name: str
@@ -58,7 +60,7 @@ CATALOG: Final[tuple[CertSpec, ...]] = (
         long_name="certificate authority of this etcd cluster",
         base_name="etcd/ca",
         ca_name=None,
-        common_name="etcd-ca",
+        common_name=CA_NAME,
     ),
     CertSpec(
         name=ETCD_SERVER,
@@ -106,8 +108,8 @@ LEAF_SPECS: Final = CATALOG[1:]
 class CertRequest:
     """Everything that decides a certificate except its key, serial, issuer and the moment of issue.
 
-    ``host`` is None for the CA. ``dns_names`` and ``ip_addresses`` are in the order of the certificate. ``margin`` is how far
-    the start of validity lies before the moment of issue.
+    ``host`` is None for the CA. ``dns_names`` and ``ip_addresses`` are in the order of the certificate. ``margin`` is
+    how far the start of validity lies before the moment of issue.
     """
 
     host: str | None
@@ -142,7 +144,7 @@ class CertRequest:
 
 @dataclass(frozen=True, order=True)
 class PkiFile:
-    """One file of a host's PKI folder: its path in there, which certificate it belongs to, and whether it is the key."""
+    """One file of a host's PKI folder: its path in there, whose it is, and whether it is the key."""
 
     path: str
     certificate: str
@@ -151,15 +153,14 @@ class PkiFile:
 
 def ca_request(cluster: Cluster) -> CertRequest:
     """The request for the cluster's own CA (kubeadm ``client-go/util/cert NewSelfSignedCACert``: DNS SAN = its CN)."""
-    assert CA_SPEC.common_name is not None
     return CertRequest(
         host=None,
         name=CA_SPEC.name,
         base_name=CA_SPEC.base_name,
-        common_name=CA_SPEC.common_name,
+        common_name=CA_NAME,
         organization=None,
         usages=CA_SPEC.usages,
-        dns_names=(CA_SPEC.common_name,),
+        dns_names=(CA_NAME,),
         ip_addresses=(),
         is_ca=True,
         algorithm=cluster.pki.encryption_algorithm,
@@ -194,13 +195,14 @@ def host_requests(cluster: Cluster, host: Host) -> tuple[CertRequest, ...]:
 def host_sans(name: str, address: str, extra_sans: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The DNS names and IP addresses a host's server and peer certificates are for.
 
-    As kubeadm's ``pkiutil`` (``getAltNames``, ``RemoveDuplicateAltNames``): name and localhost, the address and both loopback
-    addresses whatever the family, then the extra ones; DNS names sorted and unique, addresses unique in order.
+    As kubeadm's ``pkiutil`` (``getAltNames``, ``RemoveDuplicateAltNames``): name and localhost, the address and both
+    loopback addresses whatever the family, then the extra ones; DNS names sorted and unique, addresses unique in order.
+    Addresses come in their canonical spelling, as the specification keeps them.
     """
-    dns_names, addresses = [name, "localhost"], [address, "127.0.0.1", "::1"]
+    dns_names, ip_addresses = [name, "localhost"], [address, "127.0.0.1", "::1"]
     for san in extra_sans:
-        (addresses if _is_address(san) else dns_names).append(san)
-    return tuple(sorted(set(dns_names))), tuple(dict.fromkeys(map(_canonical_address, addresses)))
+        (dns_names if parse_ip(san) is None else ip_addresses).append(san)
+    return tuple(sorted(set(dns_names))), tuple(dict.fromkeys(ip_addresses))
 
 
 def host_files(cluster: Cluster, host: Host) -> tuple[PkiFile, ...]:
@@ -211,19 +213,3 @@ def host_files(cluster: Cluster, host: Host) -> tuple[PkiFile, ...]:
         if not spec.is_ca or host.name == cluster.ca_key_host:
             files.append(PkiFile(f"{spec.base_name}.key", spec.name, private=True))
     return tuple(sorted(files))
-
-
-def _is_address(san: str) -> bool:
-    try:
-        ip_address(san)
-    except ValueError:
-        return False
-    return True
-
-
-def _canonical_address(text: str) -> str:
-    address = ip_address(text)
-    # Go's net.IP makes no difference between 10.0.0.6 and ::ffff:10.0.0.6.
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(address)

@@ -31,7 +31,7 @@ def new_key(algorithm: str) -> PrivateKey:
 
 
 def new_serial() -> int:
-    """A serial number: at least 1, 63 bits, as kubeadm draws them (never 0 as its CA's was up to 1.27: RFC 5280, 4.1.2.2)."""
+    """A serial number: at least 1, 63 bits, as kubeadm draws them (RFC 5280 forbids the 0 its CA had up to 1.27)."""
     return secrets.randbelow((1 << _SERIAL_BITS) - 1) + 1
 
 

@@ -1,8 +1,8 @@
 """A request, a key, a serial number, a moment and an issuer make a certificate: nothing else does.
 
-No clock, no disk, no randomness: the same inputs give the same certificate (ECDSA signatures apart, which OpenSSL salts).
-The extensions, their order and their criticality are those of kubeadm ``pkiutil/pki_helpers.go NewSignedCert`` and
-``client-go/util/cert NewSelfSignedCACert``.
+No clock, no disk, no randomness: the same inputs give the same certificate (ECDSA signatures apart, which OpenSSL
+salts). The extensions, their order and their criticality are those of kubeadm ``pkiutil/pki_helpers.go NewSignedCert``
+and ``client-go/util/cert NewSelfSignedCACert``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Final, TypeAlias
 
@@ -24,6 +24,7 @@ from bundlegen.errors import StoreError
 from bundlegen.pki.catalog import CLIENT_AUTH, SERVER_AUTH, CertRequest
 
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 RSA_BITS: Final = {"RSA-2048": 2048, "RSA-3072": 3072, "RSA-4096": 4096}
 CURVES: Final[dict[str, type[ec.EllipticCurve]]] = {"ECDSA-P256": ec.SECP256R1, "ECDSA-P384": ec.SECP384R1}
@@ -66,7 +67,7 @@ def issue(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
     )
-    for extension, critical in _extensions(request, key, issuer):
+    for extension, critical in extensions(request, key.public_key(), issuer.certificate if issuer else None):
         builder = builder.add_extension(extension, critical)
     signer = issuer.key if issuer else key
     return builder.sign(signer, signature_hash(signer))
@@ -77,8 +78,8 @@ def validity_window(
 ) -> tuple[datetime, datetime]:
     """From when until when the certificate is valid, in whole seconds.
 
-    kubeadm dates a leaf's start with the CA's (kubernetes#113618); here it is the moment of issue less the margin, though
-    never before the CA's own. Raises StoreError as :func:`issue`.
+    kubeadm dates a leaf's start with the CA's (kubernetes#113618); here it is the moment of issue less the margin,
+    though never before the CA's own. Raises StoreError as :func:`issue`.
     """
     start = issued_at.astimezone(UTC).replace(microsecond=0)
     try:
@@ -90,15 +91,17 @@ def validity_window(
     if issuer is not None:
         not_before = max(not_before, issuer.not_valid_before_utc)
         if not_after > issuer.not_valid_after_utc:
+            hours = (issuer.not_valid_after_utc - start) // timedelta(hours=1)
             raise StoreError(
-                f"{request.label} would be valid until {stamp(not_after)}, beyond its CA's end, {stamp(issuer.not_valid_after_utc)}",
-                hint="shorten pki.certificateValidityPeriod so that it ends before the CA does",
+                f"{request.label} would be valid until {stamp(not_after)}, "
+                f"beyond its CA's end, {stamp(issuer.not_valid_after_utc)}",
+                hint=f"pki.certificateValidityPeriod can be at most {max(0, hours)}h for this CA",
             )
     return not_before.replace(microsecond=0), not_after.replace(microsecond=0)
 
 
 def request_digest(request: CertRequest, issuer: x509.Certificate | None = None) -> str:
-    """What tells one request from another: SHA-256 over everything in it and the issuer's fingerprint, 64 hex digits."""
+    """What tells one request from another: SHA-256 over all of it and the issuer's fingerprint, in hex."""
     facts = {
         "host": request.host,
         "name": request.name,
@@ -142,7 +145,7 @@ def key_usage(*, is_ca: bool) -> x509.KeyUsage:
     )
 
 
-def signature_hash(key: PrivateKey) -> hashes.HashAlgorithm:
+def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384:
     """What Go's x509 package hashes with for a key: SHA-384 for P-384, else SHA-256."""
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP384R1):
         return hashes.SHA384()
@@ -177,31 +180,32 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _extensions(
-    request: CertRequest, key: PrivateKey, issuer: Issuer | None
-) -> tuple[tuple[x509.ExtensionType, bool], ...]:
-    made: list[tuple[x509.ExtensionType, bool]] = [(key_usage(is_ca=request.is_ca), True)]
-    if request.usages:
-        made.append((x509.ExtendedKeyUsage([USAGE_OIDS[usage] for usage in request.usages]), False))
-    made.append((x509.BasicConstraints(ca=request.is_ca, path_length=None), True))
-    if request.is_ca:
-        made.append((x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
-    if issuer is not None:
-        identifier = issuer_key_identifier(issuer.certificate)
-        if identifier is not None:
-            made.append((x509.AuthorityKeyIdentifier(identifier, None, None), False))
-    names = alternative_names(request)
-    if names:
-        made.append((x509.SubjectAlternativeName(names), False))
-    return tuple(made)
-
-
 def issuer_key_identifier(certificate: x509.Certificate) -> bytes | None:
     """The identifier leaves name their CA by; None where the CA has none, as Go then leaves it out."""
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except x509.ExtensionNotFound:
         return None
+
+
+def extensions(
+    request: CertRequest, key: PublicKey, issuer: x509.Certificate | None
+) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    """The extensions the certificate has, each with whether it is critical, in order."""
+    made: list[tuple[x509.ExtensionType, bool]] = [(key_usage(is_ca=request.is_ca), True)]
+    if request.usages:
+        made.append((x509.ExtendedKeyUsage([USAGE_OIDS[usage] for usage in request.usages]), False))
+    made.append((x509.BasicConstraints(ca=request.is_ca, path_length=None), True))
+    if request.is_ca:
+        made.append((x509.SubjectKeyIdentifier.from_public_key(key), False))
+    if issuer is not None:
+        identifier = issuer_key_identifier(issuer)
+        if identifier is not None:
+            made.append((x509.AuthorityKeyIdentifier(identifier, None, None), False))
+    names = alternative_names(request)
+    if names:
+        made.append((x509.SubjectAlternativeName(names), False))
+    return tuple(made)
 
 
 def _out_of_range(request: CertRequest) -> StoreError:

@@ -1,23 +1,49 @@
-"""Where a cluster's keys and certificates are kept: issued once, kept, never overwritten."""
+"""Where a cluster's keys and certificates are kept: issued once, kept, never overwritten.
+
+``<pki>/<cluster>/`` holds ``store.json`` (what the store is), ``ca/`` (unless the CA was brought along),
+``hosts/<host>/<certificate>-<digest of what was asked for>/`` and ``issued.jsonl``, the record. A pair is there whole
+or not at all, and what a run was killed in the middle of, the next one does again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from bundlegen import clock as system_clock
+from bundlegen.pki import authority, record, shelf, state
 from bundlegen.pki import entropy as system_entropy
+from bundlegen.pki.about import About
+from bundlegen.pki.authority import Authority
+from bundlegen.pki.catalog import CertRequest, ca_request
+from bundlegen.pki.check import issue_time
 from bundlegen.pki.entropy import Entropy
-from bundlegen.pki.issue import KeyPair
+from bundlegen.pki.files import (
+    FOLDER_MODE,
+    Intake,
+    check_folder,
+    check_shared_folder,
+    failing_as,
+    locked,
+    make_folder,
+    private_umask,
+    sweep,
+)
+from bundlegen.pki.issue import Issuer, KeyPair, PrivateKey, certificate_pem, issue, key_pem, stamp, validity_window
+from bundlegen.pki.keys import make_keys
+from bundlegen.pki.record import Ledger
+from bundlegen.pki.shelf import Found
+from bundlegen.pki.state import State
 
 if TYPE_CHECKING:
     from bundlegen.spec import Cluster
 
-__all__ = ["Issued", "KeyPair", "Progress", "Store"]
+__all__ = ["Issued", "KeyPair", "Progress", "Store", "Survey", "survey"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how many of the new certificates are made, and how many there will be."""
@@ -27,8 +53,9 @@ Progress: TypeAlias = Callable[[int, int], None]
 class Issued:
     """Everything the bundles of a cluster need from its store.
 
-    ``leaves`` is by host name and catalogue name; ``issued_at`` says for each host when the newest of its certificates was
-    issued (not back-dated); ``new`` says in words what was issued just now and why; ``warnings`` what people should know.
+    ``leaves`` is by host name and catalogue name; ``issued_at`` says for each host when the newest of its certificates
+    was issued (not back-dated); ``new`` says in words what was issued just now and why; ``warnings`` what people should
+    know.
     """
 
     ca: KeyPair
@@ -39,8 +66,16 @@ class Issued:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What would be issued, and what people should know: sentences."""
+
+    new: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 class Store:
-    """The store of one cluster, held under its lock."""
+    """The store of one cluster, held under its lock. Made by :meth:`open`."""
 
     def __init__(self, path: Path, cluster: Cluster, *, clock: Callable[[], datetime], entropy: Entropy) -> None:
         self.path = path
@@ -58,9 +93,136 @@ class Store:
         clock: Callable[[], datetime] = system_clock.now,
         entropy: Entropy = system_entropy,
     ) -> Iterator[Store]:
-        """The store at ``<pki_root>/<cluster name>``, made if it is not there, locked until the end of the block."""
-        yield cls(pki_root / cluster.name, cluster, clock=clock, entropy=entropy)
+        """The store at ``<pki_root>/<cluster name>``, made if it is not there, locked until the end of the block.
+
+        Raises StoreError where it is not private, not ours, not writable or in use.
+        """
+        path = pki_root / cluster.name
+        with private_umask():
+            with failing_as("make", pki_root):
+                pki_root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            check_shared_folder(pki_root)
+            make_folder(path)
+            check_folder(path)
+            with locked(path / shelf.LOCK):
+                sweep(path)
+                yield cls(path, cluster, clock=clock, entropy=entropy)
 
     def ensure(self, *, jobs: int | None = None, progress: Progress | None = None) -> Issued:
-        """Everything the specification asks for: what the store has, and what it lacks issued and kept."""
-        raise NotImplementedError
+        """Everything the specification asks for: what the store has, checked, and what it lacks, issued and kept.
+
+        ``jobs`` is how many RSA keys are made at once (default: one per core). Nothing of a run that fails is kept.
+        Raises StoreError where the store is damaged, expired or in conflict with the specification; OutputError where
+        there is no space.
+        """
+        now = self._clock()
+        before = state.read(self.path, self._cluster, now)
+        ledger = Ledger(before.past, now)
+        with Intake(self.path) as intake:
+            signer, about, made = self._issue(before, now, intake, ledger, jobs, progress)
+            for request, pair in before.found.items():
+                ledger.found(request, pair.certificate, signer.certificate)
+            if ledger.entries:
+                self._make_host_folders(made)
+                record.append(self.path / shelf.RECORD, ledger.entries)
+                intake.settle()
+        pairs = before.found | made
+        return Issued(
+            ca=signer.pair,
+            leaves={(str(request.host), request.name): pairs[request].pair for request in before.requests},
+            token=self._cluster.etcd.initial_cluster_token or about.token,
+            issued_at=_newest(pairs),
+            new=tuple(ledger.sentences),
+            warnings=before.warnings,
+        )
+
+    def _issue(
+        self,
+        before: State,
+        now: datetime,
+        intake: Intake,
+        ledger: Ledger,
+        jobs: int | None,
+        progress: Progress | None,
+    ) -> tuple[Authority, About, dict[CertRequest, Found]]:
+        """Makes what is missing, the CA and the store's description of itself included, and hands it to ``intake``."""
+        asked = ca_request(self._cluster)
+        signer, about, missing = before.signer, before.about, before.missing
+        wanted = missing if signer else (asked, *missing)
+        made: dict[CertRequest, Found] = {}
+        with closing(make_keys([request.algorithm for request in wanted], self._entropy, jobs)) as keys:
+            if signer is None:
+                signer = self._make_ca(asked, next(keys), now, intake)
+                ledger.issued(asked, signer.certificate, None)
+            elif not signer.external:
+                ledger.found(asked, signer.certificate, None)
+            if about is None:
+                about = self._describe(signer, asked, now)
+                intake.add_file(self.path / shelf.STORE_JSON, about.to_json())
+            for request in missing:
+                validity_window(request, now, signer.certificate)
+            for request, key in zip(missing, keys, strict=False):
+                made[request] = self._make_leaf(request, key, signer.issuer, now, intake)
+                ledger.issued(request, made[request].certificate, signer.certificate)
+                if progress is not None:
+                    progress(len(made), len(missing))
+        return signer, about, made
+
+    def _make_ca(self, request: CertRequest, key: PrivateKey, now: datetime, intake: Intake) -> Authority:
+        certificate = issue(request, key=key, serial=self._entropy.new_serial(), issued_at=now)
+        made = authority.own(certificate, key)
+        intake.add_folder(self.path / shelf.CA_FOLDER, dict(zip(shelf.CA_FILES, made.files, strict=True)))
+        return made
+
+    def _make_leaf(self, request: CertRequest, key: PrivateKey, issuer: Issuer, now: datetime, intake: Intake) -> Found:
+        certificate = issue(request, key=key, serial=self._entropy.new_serial(), issued_at=now, issuer=issuer)
+        files = certificate_pem(certificate), key_pem(key)
+        place = shelf.leaf_folder(self.path, request, issuer.certificate)
+        intake.add_folder(place, dict(zip(shelf.LEAF_FILES, files, strict=True)))
+        return Found(KeyPair(*files), certificate, key)
+
+    def _describe(self, signer: Authority, asked: CertRequest, now: datetime) -> About:
+        return About(
+            cluster=self._cluster.name,
+            created=stamp(now),
+            token=f"{self._cluster.name}-{self._entropy.new_token()}",
+            ca_fingerprint=signer.fingerprint,
+            ca_external=signer.external,
+            ca_validity=None if signer.external else int(asked.validity.total_seconds()),
+        )
+
+    def _make_host_folders(self, made: Iterable[CertRequest]) -> None:
+        hosts = self.path / shelf.HOSTS
+        make_folder(hosts)
+        for host in {str(request.host) for request in made}:
+            make_folder(hosts / host)
+
+
+def survey(pki_root: Path, cluster: Cluster, *, clock: Callable[[], datetime] = system_clock.now) -> Survey:
+    """What :meth:`Store.ensure` would issue and warn of, in the same words; writes nothing and takes no lock.
+
+    Raises StoreError as ``ensure`` does.
+    """
+    path, now = pki_root / cluster.name, clock()
+    if os.path.lexists(path):
+        check_folder(path)
+    before = state.read(path, cluster, now)
+    ledger = Ledger(before.past, now)
+    asked = ca_request(cluster)
+    if before.signer is None:
+        validity_window(asked, now)
+        ledger.wanted(asked, None)
+    for request in before.missing:
+        issuer = before.signer.certificate if before.signer else None
+        validity_window(request, now, issuer)
+        ledger.wanted(request, issuer)
+    return Survey(tuple(ledger.sentences), before.warnings)
+
+
+def _newest(pairs: Mapping[CertRequest, Found]) -> dict[str, datetime]:
+    """For each host, when the newest of its certificates was issued."""
+    newest: dict[str, datetime] = {}
+    for request, pair in pairs.items():
+        issued, host = issue_time(request, pair.certificate), str(request.host)
+        newest[host] = max(issued, newest.get(host, issued))
+    return newest

@@ -1,0 +1,160 @@
+"""What a store has, against what a specification asks for.
+
+Reads only: whether anything is then issued is the caller's choice.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bundlegen.errors import StoreError
+from bundlegen.pki import about as store_json
+from bundlegen.pki import authority, record, shelf
+from bundlegen.pki.about import About
+from bundlegen.pki.authority import Authority
+from bundlegen.pki.catalog import ETCD_CA, CertRequest, ca_request, host_requests
+from bundlegen.pki.check import differences
+from bundlegen.pki.issue import algorithm_of, stamp
+from bundlegen.pki.record import Record
+from bundlegen.pki.shelf import Damage, Found
+
+if TYPE_CHECKING:
+    from bundlegen.spec import Cluster
+
+SOON: Final = timedelta(days=30)
+_OTHER_STORE: Final = (
+    "a cluster keeps its CA for life: undo the change of pki.ca, or choose another cluster name or --pki folder"
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """``about`` and ``signer`` are None where they are still to be made.
+
+    ``found`` holds what fits, in the order asked for.
+    """
+
+    about: About | None
+    signer: Authority | None
+    requests: tuple[CertRequest, ...]
+    found: dict[CertRequest, Found]
+    past: Record
+    warnings: tuple[str, ...]
+
+    @property
+    def missing(self) -> tuple[CertRequest, ...]:
+        """What has to be issued, in the order asked for; the CA apart."""
+        return tuple(request for request in self.requests if request not in self.found)
+
+
+def read(store: Path, cluster: Cluster, now: datetime) -> State:
+    """Everything the store at this path has for the cluster, checked. A store that is not there has nothing.
+
+    Raises StoreError where the store is damaged, expired, or in conflict with the specification.
+    """
+    about = store_json.read(store / shelf.STORE_JSON, cluster.name)
+    signer = _signer(store, cluster, about)
+    requests = tuple(request for host in cluster.hosts for request in host_requests(cluster, host))
+    past = record.read(store / shelf.RECORD)
+    if signer is None:
+        return State(about, None, requests, {}, past, past.warnings)
+    authority.check_dates(signer, _place(store, cluster), now)
+    damage = Damage()
+    found = shelf.find_leaves(store, requests, signer.certificate, damage)
+    for request, pair in found.items():
+        if now > pair.certificate.not_valid_after_utc:
+            damage.add(_expired(shelf.leaf_folder(store, request, signer.certificate), request, pair))
+    damage.raise_if_any()
+    warnings = (*past.warnings, *_kept(cluster, signer, about), *_worries(found, signer, now))
+    return State(about, signer, requests, found, past, warnings)
+
+
+def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | None:
+    """The CA to sign with, after every check that it is this store's."""
+    brought = cluster.pki.ca
+    folder = store / shelf.CA_FOLDER
+    if about is None:
+        if shelf.has_leaves(store):
+            raise StoreError(f"{store / shelf.STORE_JSON} is missing", hint="restore it from a backup")
+    elif about.ca_external and brought is None:
+        raise StoreError(f"{store} was made with a CA of your own, and the specification names none", hint=_OTHER_STORE)
+    elif not about.ca_external and brought is not None:
+        raise StoreError(f"{store} has a CA of its own, and the specification brings another", hint=_OTHER_STORE)
+    if brought is not None:
+        signer = authority.bring(Path(brought.certificate), Path(brought.key))
+        if about is None and os.path.lexists(folder):
+            raise StoreError(f"{folder} is there, though the specification brings another CA", hint=_OTHER_STORE)
+        if about is not None and about.ca_fingerprint != signer.fingerprint:
+            raise StoreError(
+                f"{brought.certificate} is another CA than the one {store} was made with", hint=_OTHER_STORE
+            )
+        return signer
+    own = shelf.find_ca(store)
+    if own is None:
+        if about is not None:
+            raise StoreError(f"{folder} is missing", hint=shelf.remedy(folder, None))
+        return None
+    certificate = own.certificate
+    expected = replace(ca_request(cluster), algorithm=algorithm_of(certificate.public_key()) or "none")
+    wrong = differences(expected, certificate, None)
+    if about is not None and about.ca_fingerprint != authority.own(certificate, own.key).fingerprint:
+        wrong = ("is another CA than the one this store was made with", *wrong)
+    if wrong:
+        raise StoreError(f"{folder / shelf.CA_FILES[0]} {'; '.join(wrong)}", hint=shelf.remedy(folder, None))
+    return authority.own(certificate, own.key)
+
+
+def _place(store: Path, cluster: Cluster) -> str:
+    brought = cluster.pki.ca
+    return str(store / shelf.CA_FOLDER / shelf.CA_FILES[0]) if brought is None else brought.certificate
+
+
+def _expired(folder: Path, request: CertRequest, pair: Found) -> StoreError:
+    return StoreError(
+        f"{folder / shelf.LEAF_FILES[0]} ({request.label}) expired on {stamp(pair.certificate.not_valid_after_utc)}",
+        hint="move its folder out of the store and build again to have a new one issued",
+    )
+
+
+def _kept(cluster: Cluster, signer: Authority, about: About | None) -> list[str]:
+    """What the specification asks of the CA that the store's CA, which is never replaced, is not."""
+    if signer.external:
+        return []
+    asked = ca_request(cluster)
+    kept = "; the store's CA is kept, because replacing it would cut off every host"
+    warnings = []
+    algorithm = algorithm_of(signer.certificate.public_key())
+    if algorithm != asked.algorithm:
+        warnings.append(f"{ETCD_CA} is {algorithm}, not {asked.algorithm} as pki.encryptionAlgorithm asks{kept}")
+    seconds = int(asked.validity.total_seconds())
+    if about is not None and about.ca_validity not in (None, seconds):
+        warnings.append(
+            f"{ETCD_CA} is valid until {stamp(signer.certificate.not_valid_after_utc)}, "
+            f"not as long as pki.caCertificateValidityPeriod asks{kept}"
+        )
+    return warnings
+
+
+def _worries(found: dict[CertRequest, Found], signer: Authority, now: datetime) -> list[str]:
+    warnings = []
+    soon = sorted(
+        (pair.certificate.not_valid_after_utc, request.label)
+        for request, pair in found.items()
+        if pair.certificate.not_valid_after_utc - now < SOON
+    )
+    if soon:
+        end, label = soon[0]
+        many = f"{len(soon)} certificates expire" if len(soon) > 1 else "a certificate expires"
+        warnings.append(f"{many} within {SOON.days} days, first {label} on {stamp(end)}")
+    if signer.certificate.not_valid_after_utc - now < SOON:
+        warnings.append(f"the CA expires within {SOON.days} days, on {stamp(signer.certificate.not_valid_after_utc)}")
+    early = max((pair.certificate.not_valid_before_utc for pair in found.values()), default=now)
+    if early > now:
+        warnings.append(
+            f"some certificates are not valid before {stamp(early)}; this machine's clock says {stamp(now)}"
+        )
+    return warnings
