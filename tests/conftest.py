@@ -57,7 +57,7 @@ def _skips_fail(path: Path) -> bool:
 def _as_failure(report: pytest.TestReport | pytest.CollectReport) -> None:
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
     report.outcome = "failed"
-    report.longrepr = f"in continuous integration this must run, and it was not: {reason}"
+    report.longrepr = f"in continuous integration this must run, and was not: {reason}"
 
 
 @pytest.hookimpl(wrapper=True)

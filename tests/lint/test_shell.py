@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from bundlegen import installer, resources
+from bundlegen import installer, loader, resources
 from bundlegen.render import Renderer
 from tests.lint.tree import ROOT, check, shell_scripts
 
@@ -18,8 +18,6 @@ RENDERED = ("install.sh", "health-command.sh")
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, str]:
     """Every script that a bundle brings, by the name it has in RENDERED."""
-    from bundlegen import loader
-
     cluster = loader.load(ROOT / "examples/three-hosts.yaml").cluster
     return {
         "install.sh": installer.join({name: resources.template_text(f"install/{name}") for name in installer.PARTS}),
