@@ -13,11 +13,11 @@ _SUBDOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _LOOKS_NUMERIC: Final = re.compile(r"[0-9]+(?:\.[0-9]+)+", re.ASCII)
 
 MAX_NAME: Final = 63
-"""A host name is also an etcd member name, a file name and a common name (at most 64 bytes, RFC 5280 ub-common-name)."""
+"""A host name is also an etcd member name, a file name and a common name (RFC 5280 ub-common-name: 64 at most)."""
 MAX_DNS: Final = 253
 
 
-class Rejected(ValueError):
+class RejectedError(ValueError):
     """A value that cannot be used: what is wrong with it, and what to write instead."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -50,7 +50,7 @@ def canonical_member_address(text: str) -> str:
     """The canonical spelling of an address that etcd can advertise.
 
     Refused is what kubeadm refuses for ``advertiseAddress`` (anything but global unicast) and what two
-    hosts could spell differently while meaning the same. Raises :class:`Rejected`.
+    hosts could spell differently while meaning the same. Raises :class:`RejectedError`.
     """
     ip = parse_ip(text)
     if ip is None:
@@ -58,46 +58,54 @@ def canonical_member_address(text: str) -> str:
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped
         if inner is not None:
-            raise Rejected(f"{text} is an IPv4 address written as IPv6", f"write {inner}")
+            raise RejectedError(f"{text} is an IPv4 address written as IPv6", f"write {inner}")
         if int(ip) >> 32 == 0 and int(ip) > 1:
             embedded = ipaddress.IPv4Address(int(ip))
-            raise Rejected(f"{text} is in the retired range ::/96", f"write {embedded} if the IPv4 address is meant")
+            raise RejectedError(
+                f"{text} is in the retired range ::/96", f"write {embedded} if the IPv4 address is meant"
+            )
     elif ip in ipaddress.IPv4Network("0.0.0.0/8") and not ip.is_unspecified:
-        raise Rejected(f"{text} is in 0.0.0.0/8, which no host can have", "write the address other hosts reach it by")
+        raise RejectedError(
+            f"{text} is in 0.0.0.0/8, which no host can have", "write the address other hosts reach it by"
+        )
     if kind := _unusable(ip):
-        raise Rejected(f"{text} is {kind}, which other hosts cannot reach", "write the address other hosts reach it by")
+        raise RejectedError(
+            f"{text} is {kind}, which other hosts cannot reach", "write the address other hosts reach it by"
+        )
     return str(ip)
 
 
 def canonical_san(text: str) -> str:
     """The canonical spelling of one subject alternative name: an IP address, a DNS name, or a wildcard DNS name.
 
-    The same names as kubeadm accepts in ``serverCertSANs`` (ValidateCertSANs). Raises :class:`Rejected`.
+    The same names as kubeadm accepts in ``serverCertSANs`` (ValidateCertSANs). Raises :class:`RejectedError`.
     """
     ip = parse_ip(text)
     if ip is None:
         check_dns_name(text, wildcard=True)
         return text
     if ip.is_unspecified or ip.is_multicast:
-        raise Rejected(f"{text} cannot be the address of one host", "remove it, or write the address that clients use")
+        raise RejectedError(
+            f"{text} cannot be the address of one host", "remove it, or write the address that clients use"
+        )
     mapped = getattr(ip, "ipv4_mapped", None)
     if mapped is not None:
-        raise Rejected(f"{text} is an IPv4 address written as IPv6", f"write {mapped}")
+        raise RejectedError(f"{text} is an IPv4 address written as IPv6", f"write {mapped}")
     return str(ip)
 
 
 def check_dns_name(text: str, *, wildcard: bool = False, longest: int = MAX_DNS) -> None:
-    """Raise :class:`Rejected` unless ``text`` is a DNS-1123 subdomain in lower case (or, if allowed, ``*.`` and one)."""
+    """Raise :class:`RejectedError` unless ``text`` is a DNS-1123 subdomain in lower case (or, if allowed, a wildcard)."""
     name = text.removeprefix("*.") if wildcard else text
     if len(text) > longest:
-        raise Rejected(f"is {len(text)} characters long, at most {longest} are possible", "shorten it")
+        raise RejectedError(f"is {len(text)} characters long, at most {longest} are possible", "shorten it")
     if _LOOKS_NUMERIC.fullmatch(name):
         if parse_ip(text) is None:
-            raise Rejected(f"{show(text)} looks like an IP address but is not one", "correct it")
-        raise Rejected(f"{show(text)} is an IP address, a name is wanted", "give the host a name, such as infra0")
+            raise RejectedError(f"{show(text)} looks like an IP address but is not one", "correct it")
+        raise RejectedError(f"{show(text)} is an IP address, a name is wanted", "give the host a name, such as infra0")
     if _SUBDOMAIN.fullmatch(name):
         return
-    raise Rejected(f"{show(text)} is not a DNS name", _name_hint(text, name))
+    raise RejectedError(f"{show(text)} is not a DNS name", _name_hint(text, name))
 
 
 def show(text: str, longest: int = 60) -> str:
@@ -116,7 +124,7 @@ def _name_hint(text: str, name: str) -> str:
         return f"write {'*.' if text != name else ''}{lowered}"
     if not text.isascii():
         return "write international names in their xn-- form"
-    return "lower-case letters, digits, '-' and '.'; each part starts and ends with a letter or digit and has at most 63 characters"
+    return "lower-case letters, digits, '-' and '.'; each part between dots starts and ends with a letter or digit"
 
 
 def _unusable(ip: IPAddress) -> str:
@@ -133,26 +141,30 @@ def _unusable(ip: IPAddress) -> str:
     return ""
 
 
-def _not_an_ip(text: str) -> Rejected:
+def _not_an_ip(text: str) -> RejectedError:
     stripped = text.strip()
     if stripped != text and parse_ip(stripped):
-        return Rejected(f"{show(text)} has spaces around it", f"write {stripped}")
+        return RejectedError(f"{show(text)} has spaces around it", f"write {stripped}")
     if "%" in text and parse_ip(text.partition("%")[0]):
-        return Rejected(f"{show(text)} has a zone, which only means something on the host itself", "write a global address")
+        return RejectedError(
+            f"{show(text)} has a zone, which only means something on the host itself", "write a global address"
+        )
     if text.startswith("[") and parse_ip(text.partition("]")[0][1:]):
         bare = text.partition("]")[0][1:]
-        return Rejected(f"{show(text)} has brackets", f"write {bare}: bundlegen adds brackets where a URL needs them")
+        return RejectedError(
+            f"{show(text)} has brackets", f"write {bare}: bundlegen adds brackets where a URL needs them"
+        )
     if "://" in text:
-        return Rejected(f"{show(text)} is a URL", "write the IP address alone")
+        return RejectedError(f"{show(text)} is a URL", "write the IP address alone")
     if "/" in text and parse_ip(text.partition("/")[0]):
-        return Rejected(f"{show(text)} has a prefix length", f"write {text.partition('/')[0]}")
+        return RejectedError(f"{show(text)} has a prefix length", f"write {text.partition('/')[0]}")
     if text.count(":") == 1 and parse_ip(text.partition(":")[0]):
-        return Rejected(f"{show(text)} has a port", f"write {text.partition(':')[0]}, and ports under `ports`")
+        return RejectedError(f"{show(text)} has a port", f"write {text.partition(':')[0]}, and ports under `ports`")
     if _LOOKS_NUMERIC.fullmatch(text):
-        return Rejected(f"{show(text)} is not an IPv4 address", "four numbers from 0 to 255 without leading zeros")
+        return RejectedError(f"{show(text)} is not an IPv4 address", "four numbers from 0 to 255 without leading zeros")
     if _SUBDOMAIN.fullmatch(text.lower()):
-        return Rejected(
+        return RejectedError(
             f"{show(text)} is a name, an IP address is wanted",
             "etcd binds to an address and kubeadm accepts no name here; put names under extraSANs",
         )
-    return Rejected(f"{show(text)} is not an IP address", "write it like 10.0.0.6 or fd00::6")
+    return RejectedError(f"{show(text)} is not an IP address", "write it like 10.0.0.6 or fd00::6")

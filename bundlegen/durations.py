@@ -7,41 +7,50 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Final
 
-from bundlegen.addresses import Rejected, show
+from bundlegen.addresses import RejectedError, show
 
-PATTERN: Final = r"^(0|([0-9]{1,12}(\.[0-9]{1,9})?(h|m|s|ms|us|µs|ns)){1,7})$"
+PATTERN: Final = r"^(0|([0-9]{1,12}(\.[0-9]{1,9})?(h|m|s|ms|us|ns)){1,7})$"
 """For editors (JSON Schema); :func:`parse` decides."""
 
-_PART: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(h|ms|m|s|us|µs|ns)")
+_PART: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(h|ms|m|s|us|ns)")
 _SECONDS: Final = {
     "h": Fraction(3600),
     "m": Fraction(60),
     "s": Fraction(1),
     "ms": Fraction(1, 10**3),
     "us": Fraction(1, 10**6),
-    "µs": Fraction(1, 10**6),
     "ns": Fraction(1, 10**9),
 }
-_OTHER_UNITS: Final = {"d": 24, "day": 24, "days": 24, "w": 168, "week": 168, "weeks": 168, "y": 8760, "year": 8760, "years": 8760}
+_OTHER_UNITS: Final = {
+    "d": 24,
+    "day": 24,
+    "days": 24,
+    "w": 168,
+    "week": 168,
+    "weeks": 168,
+    "y": 8760,
+    "year": 8760,
+    "years": 8760,
+}
 _LONGEST: Final = 10**11
 
 
 def parse(text: str) -> timedelta:
-    """``text`` as a duration of whole seconds. Raises :class:`Rejected`."""
+    """``text`` as a duration of whole seconds. Raises :class:`RejectedError`."""
     if text == "0":
         return timedelta(0)
     if text.startswith("-"):
-        raise Rejected(f"{show(text)} is negative", "write a duration such as 5m")
+        raise RejectedError(f"{show(text)} is negative", "write a duration such as 5m")
     position, total = 0, Fraction(0)
     while match := _PART.match(text, position):
         total += Fraction(match[1]) * _SECONDS[match[2]]
         position = match.end()
     if position != len(text) or not text:
-        raise Rejected(f"{show(text)} is not a duration", _hint(text))
+        raise RejectedError(f"{show(text)} is not a duration", _hint(text))
     if total.denominator != 1:
-        raise Rejected(f"{show(text)} is not a whole number of seconds", "certificates count in seconds")
+        raise RejectedError(f"{show(text)} is not a whole number of seconds", "certificates count in seconds")
     if total > _LONGEST:
-        raise Rejected(f"{show(text)} is longer than any certificate can be valid", "at most 876000h (100 years)")
+        raise RejectedError(f"{show(text)} is longer than any certificate can be valid", "at most 876000h (100 years)")
     return timedelta(seconds=int(total))
 
 

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bundlegen.errors import Problem, SpecError
 from bundlegen.spec_types import (
+    NO_HOST,
+    CaKeyHost,
     ClusterName,
     Duration,
     Endpoint,
@@ -32,31 +34,31 @@ from bundlegen.spec_types import (
 )
 
 MAX_HOSTS: Final = 1000
-NO_HOST: Final = "none"
-"""``pki.caKeyHost: none`` keeps the CA's key off every host."""
-
 EncryptionAlgorithm = Literal["RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-P256", "ECDSA-P384"]
 
 
 class Section(BaseModel):
-    """A mapping of the specification. Unknown fields are errors; a sub-section left empty is as good as absent."""
+    """A mapping of the specification. Unknown fields are errors; a field without a value is as good as absent."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
-    may_be_empty: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
-    def _without_empty_sections(cls, data: Any) -> Any:
+    def _without_empty_fields(cls, data: Any) -> Any:
         """A section whose every line is commented out reads as null; kubectl takes that as absent, and so do we."""
-        if not isinstance(data, Mapping):
+        if not isinstance(data, dict):
             return data
-        return {key: value for key, value in data.items() if value is not None or key not in cls.may_be_empty}
+        known = field_names(cls)
+        return {key: value for key, value in data.items() if value is not None or key not in known}
+
+
+def field_names(model: type[BaseModel]) -> dict[str, str]:
+    """The fields of ``model`` as users write them, each with its name in Python."""
+    return {info.alias or name: name for name, info in model.model_fields.items()}
 
 
 class Host(Section):
     """One machine that runs one etcd member."""
-
-    may_be_empty = frozenset({"extraSANs"})
 
     name: HostName = Field(description="Name of the host and of its etcd member; a DNS-1123 name in lower case.")
     address: MemberAddress = Field(
@@ -81,7 +83,9 @@ class Ports(Section):
 
     client: int = Field(default=2379, ge=1, le=65535, description="Port for clients, such as the API server.")
     peer: int = Field(default=2380, ge=1, le=65535, description="Port for the other members.")
-    metrics: int = Field(default=2381, ge=1, le=65535, description="Plain HTTP port for health and metrics, on loopback only.")
+    metrics: int = Field(
+        default=2381, ge=1, le=65535, description="Plain HTTP port for health and metrics, on loopback only."
+    )
 
 
 class CaFiles(Section):
@@ -94,10 +98,10 @@ class CaFiles(Section):
 class Pki(Section):
     """Certificates and keys."""
 
-    may_be_empty = frozenset({"ca"})
-
-    ca: CaFiles | None = Field(default=None, description="Bring your own etcd CA. Default: created once and kept in the store.")
-    ca_key_host: HostName | Literal["none"] | None = Field(
+    ca: CaFiles | None = Field(
+        default=None, description="Bring your own etcd CA. Default: created once and kept in the store."
+    )
+    ca_key_host: CaKeyHost | None = Field(
         default=None,
         alias="caKeyHost",
         description="Host that gets the CA's key, or `none` for no host. Default: the first host.",
@@ -121,8 +125,6 @@ class Pki(Section):
 class Kubelet(Section):
     """The kubelet that runs etcd as a static Pod."""
 
-    may_be_empty = frozenset({"extraConfig"})
-
     binary: HostFile = Field(default="/usr/bin/kubelet", description="Where the kubelet is on the hosts.")
     cgroup_driver: Literal["systemd", "cgroupfs"] = Field(
         default="systemd", alias="cgroupDriver", description="As the container runtime is set up."
@@ -138,22 +140,26 @@ class Kubelet(Section):
         description="Where the kubelet's configuration is placed.",
     )
     extra_config: JsonTree = Field(
-        default_factory=dict, alias="extraConfig", description="More fields of KubeletConfiguration, merged into the file."
+        default_factory=dict,
+        alias="extraConfig",
+        description="More fields of KubeletConfiguration, merged into the file.",
     )
 
 
 class Etcd(Section):
     """etcd itself."""
 
-    may_be_empty = frozenset({"extraArgs"})
-
     image_repository: ImageRepository | None = Field(
-        default=None, alias="imageRepository", description="Where the image comes from. Default: kubeadm's for the version."
+        default=None,
+        alias="imageRepository",
+        description="Where the image comes from. Default: kubeadm's for the version.",
     )
     image_tag: ImageTag | None = Field(
         default=None, alias="imageTag", description="Tag of the image. Default: kubeadm's for the version."
     )
-    data_dir: HostPath = Field(default="/var/lib/etcd", alias="dataDir", description="Where etcd keeps its data on the hosts.")
+    data_dir: HostPath = Field(
+        default="/var/lib/etcd", alias="dataDir", description="Where etcd keeps its data on the hosts."
+    )
     initial_cluster_token: Token | None = Field(
         default=None,
         alias="initialClusterToken",
@@ -167,13 +173,13 @@ class Etcd(Section):
 class Cluster(Section):
     """An etcd cluster outside Kubernetes, from which bundlegen builds one bundle per host."""
 
-    may_be_empty = frozenset({"ports", "pki", "kubelet", "etcd", "images"})
-
     name: ClusterName = Field(description="Names the store and the output; lower-case letters, digits and '-'.")
     kubernetes_version: KubernetesVersion = Field(
         alias="kubernetesVersion", description="Version of kubeadm and the kubelet on the hosts, v1.22.0 to v1.37."
     )
-    hosts: tuple[Host, ...] = Field(strict=False, min_length=1, max_length=MAX_HOSTS, description="The hosts, in order.")
+    hosts: tuple[Host, ...] = Field(
+        strict=False, min_length=1, max_length=MAX_HOSTS, description="The hosts, in order."
+    )
     ports: Ports = Field(default_factory=Ports, description=Ports.__doc__)
     pki: Pki = Field(default_factory=Pki, description=Pki.__doc__)
     kubelet: Kubelet = Field(default_factory=Kubelet, description=Kubelet.__doc__)
@@ -208,12 +214,11 @@ class Cluster(Section):
         return self.pki.ca_key_host or self.hosts[0].name
 
 
-def parse(data: Mapping[str, Any]) -> Cluster:
+def parse(data: dict[str, Any]) -> Cluster:
     """The cluster that ``data`` (as read from YAML or JSON) describes. Raises SpecError with every problem."""
-    from bundlegen.errors import Problem, SpecError  # noqa: PLC0415 - with the next line
-    from bundlegen.spec_check import check  # noqa: PLC0415 - it imports these models
+    from bundlegen.spec_check import check  # it imports these models
 
     checked = check(data)
-    if checked.cluster is None:
+    if checked.problems:
         raise SpecError(Problem("", found.field, found.message, found.hint) for found in checked.problems)
     return checked.cluster

@@ -22,6 +22,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "errors": ("bundlegen", "errors", "pki", "trust", "report"),
     "pure": (
         "addresses",
+        "init",
+        "yaml_tree",
         "durations",
         "kube",
         "layout",
