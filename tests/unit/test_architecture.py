@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parents[2] / "bundlegen"
 LAYERS: dict[str, tuple[str, ...]] = {
     "errors": ("bundlegen", "errors", "pki", "trust", "report"),
     "pure": (
+        "certinfo",
         "addresses",
         "init",
         "yaml_tree",
@@ -32,10 +33,22 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "render",
         "plan",
         "member",
+        "installer",
         "pki.catalog",
         "pki.issue",
     ),
-    "edge": ("clock", "loader", "process", "resources", "staging", "archive", "pki.*", "trust.*", "report.*"),
+    "edge": (
+        "clock",
+        "loader",
+        "process",
+        "resources",
+        "staging",
+        "archive",
+        "payload",
+        "pki.*",
+        "trust.*",
+        "report.*",
+    ),
     "build": ("build",),
     "cli": ("cli", "__main__"),
 }
