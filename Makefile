@@ -34,7 +34,7 @@ lint: ## ruff, mypy, shellcheck and shfmt, house rules
 fmt: ## put Python and shell into the house format
 	@.ci/setup dev
 	.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format .
-	git ls-files -z '*.sh' '*.bash' .ci | xargs -0 -r shfmt -l -w
+	shfmt -l -w .ci templates/install tests
 
 wheel: ## build out/dist/bundlegen-….whl (the same bytes every time)
 	@.ci/setup dev
