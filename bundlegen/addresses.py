@@ -95,7 +95,7 @@ def canonical_san(text: str) -> str:
 
 
 def check_dns_name(text: str, *, wildcard: bool = False, longest: int = MAX_DNS) -> None:
-    """Raise :class:`RejectedError` unless ``text`` is a DNS-1123 subdomain in lower case (or, if allowed, a wildcard)."""
+    """Raise :class:`RejectedError` unless ``text`` is a DNS-1123 subdomain in lower case (or a wildcard)."""
     name = text.removeprefix("*.") if wildcard else text
     if len(text) > longest:
         raise RejectedError(f"is {len(text)} characters long, at most {longest} are possible", "shorten it")

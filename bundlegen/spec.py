@@ -222,3 +222,10 @@ def parse(data: dict[str, Any]) -> Cluster:
     if checked.problems:
         raise SpecError(Problem("", found.field, found.message, found.hint) for found in checked.problems)
     return checked.cluster
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a specification, so that editors complete and check it."""
+    from bundlegen.spec_schema import schema_of  # costs time that only `bundlegen schema` spends
+
+    return schema_of(Cluster)

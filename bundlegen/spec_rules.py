@@ -66,7 +66,7 @@ def sans_own_nobody_else(cluster: Cluster) -> Iterator[Finding]:
             elif other is not None:
                 yield Finding(
                     path,
-                    f"{san} is the {via} of {cluster.hosts[other].name}, which this certificate could then stand in for",
+                    f"{san} is the {via} of {cluster.hosts[other].name}: this certificate could stand in for it",
                     "remove it",
                     involves=(("hosts", other, "name"), ("hosts", other, "address")),
                 )
@@ -75,7 +75,7 @@ def sans_own_nobody_else(cluster: Cluster) -> Iterator[Finding]:
                 if covered != host.name:
                     yield Finding(
                         path,
-                        f"{san} covers host {covered}, which this certificate could then stand in for",
+                        f"{san} covers host {covered}: this certificate could stand in for it",
                         "list the names this host needs one by one",
                     )
             seen.add(san)

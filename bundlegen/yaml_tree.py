@@ -267,9 +267,6 @@ def _second_reading(text: str) -> str:
 
 
 def _quote_hint(text: str) -> str:
-    quoted = f'quote it: "{text[:60]}"'
-    return (
-        f"write {str(_YES_NO[text]).lower()}, or {quoted}"
-        if text in _YES_NO
-        else f"{quoted}, or write a decimal number"
-    )
+    quoted = f'in quotes if it is text: "{text[:60]}"'
+    other = str(_YES_NO[text]).lower() if text in _YES_NO else "a plain decimal number"
+    return f"write it {quoted}; otherwise write {other}"
