@@ -112,7 +112,7 @@ class Host:
 
     def start(self, argv: Sequence[str], **options: object) -> subprocess.Popen[str]:
         """Start a command on the host and do not wait for it; options as subprocess.Popen takes them."""
-        return subprocess.Popen([*self._enter(), *argv], text=True, **options)  # type: ignore[call-overload, no-any-return]
+        return subprocess.Popen([*self._enter(), *argv], text=True, **options)  # type: ignore[call-overload]
 
     def path(self, path: str) -> Path:
         """A host's file as seen from the testing machine (do not follow absolute links there)."""

@@ -1,0 +1,1 @@
+"""Stand-ins for kubelet and kubeadm: test gear, strict where the real ones are. See tests/e2e/README.md."""
