@@ -213,3 +213,9 @@ def host_files(cluster: Cluster, host: Host) -> tuple[PkiFile, ...]:
         if not spec.is_ca or host.name == cluster.ca_key_host:
             files.append(PkiFile(f"{spec.base_name}.key", spec.name, private=True))
     return tuple(sorted(files))
+
+
+def what(file: PkiFile) -> str:
+    """In words what ``file`` is."""
+    name = next(spec.long_name for spec in CATALOG if spec.name == file.certificate)
+    return f"private key of the {name}" if file.private else name

@@ -33,6 +33,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "render",
         "plan",
         "member",
+        "text",
         "installer",
         "pki.catalog",
         "pki.issue",
@@ -50,7 +51,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "report.*",
     ),
     "build": ("build",),
-    "cli": ("cli", "__main__"),
+    "cli": ("cli", "commands", "console", "__main__"),
 }
 RANK = {layer: rank for rank, layer in enumerate(LAYERS)}
 

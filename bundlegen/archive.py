@@ -1,0 +1,172 @@
+"""The makeself wrapper: its stub, made by the real program once per build, and the few changes a bundle needs.
+
+makeself itself would compress the same installer once per host, on disk, with whatever tar and gzip are installed.
+Here it writes the stub for one small folder that holds no secret; :meth:`Stub.header` then fills in each bundle's own
+sizes and sums. What follows the header is written by :mod:`bundlegen.payload`, so ``--check``, ``--list`` and
+``--noexec --target`` work as makeself documents them.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bundlegen import process
+from bundlegen.errors import ToolError
+from bundlegen.payload import Piece
+
+PROGRAM: Final = "makeself"
+KNOWN_VERSIONS: Final = ("2.4.5", "2.5.0")
+STARTUP: Final = ("/bin/bash", "-p", "./install.sh")
+"""-p: bash ignores BASH_ENV and functions in the environment; named as an argument, the script need not be executable,
+so that a noexec file system does not matter."""
+
+_HINT: Final = "as root: apt-get install makeself"
+_FOLDER: Final = "bundle"
+_OUTPUT: Final = "bundle.run"
+_LABEL: Final = "bundlegen bundle"
+_DATE: Final = "not recorded, so that the same inputs give the same bytes"
+
+_UNPACK_ROOT: Final = (
+    'TMPROOT=${TMPDIR:=/tmp}; MS_free() { ( set -- `df -kP "$1" 2>/dev/null | tail -n 1`; echo "${4:-0}" ) ; }; '
+    'if test "`id -u`" = 0; then for MS_dir in /dev/shm /run; do if test -w $MS_dir && '
+    'test "`stat -f -c %T $MS_dir 2>/dev/null`" = tmpfs && test "`MS_free $MS_dir`" -gt @NEED@; '
+    "then TMPROOT=$MS_dir; fi; done; fi"
+)
+
+
+class Change(NamedTuple):
+    """One change to makeself's stub: why, what must stand there just ``times`` times, and what replaces it."""
+
+    why: str
+    pattern: str
+    replacement: str
+    times: int = 1
+
+
+_NEED: Final = r"(?P<kb>\d+)"
+_CHANGES: Final = (
+    Change("keys unpack to memory where root has it, never to a disk", r"^TMPROOT=\$\{TMPDIR:=/tmp\}$", _UNPACK_ROOT),
+    Change(
+        "a private folder that nobody can guess, and that names the process it belongs to",
+        r'tmpdir="\$TMPROOT/selfgz\$\$\$RANDOM"\n\s*dashp=""',
+        'tmpdir=`mktemp -d "$TMPROOT/bundlegen-unpack.$$.XXXXXXXX"` || exit 1\n\tdashp="-p"',
+    ),
+    Change("the installer speaks, the stub does not: its output may be JSON", r'^quiet="n"$', 'quiet="y"'),
+    Change("no progress dots between the installer's lines", r"^noprogress=n$", "noprogress=y"),
+    Change("--check says that all is good", r'MS_Check "\$0" y\n', 'quiet=n; MS_Check "$0" y\n'),
+    Change(
+        "--list lists with modes and sizes",
+        r"echo Target directory: \$targetdir\n",
+        "quiet=n; echo Target directory: $targetdir\n",
+    ),
+    Change("--confirm asks", r"^(\s*)verbose=y\n", r"\1verbose=y; quiet=n\n"),
+    Change(
+        "a signal is no lock conflict: 130, as a shell has it", r"eval \$finish; exit 15$", "eval $finish; exit 130"
+    ),
+)
+_VARIABLES: Final = (
+    ("label", r'^label="bundlegen bundle"$'),
+    ("crc", r'^CRCsum="0+"$'),
+    ("md5", r'^MD5="0+"$'),
+    ("sha", r'^SHA="[0-9a-f]{64}"$'),
+    ("filesizes", r'^filesizes="\d+"$'),
+    ("totalsize", r'^totalsize="\d+"$'),
+)
+_SIZES: Final = (
+    rf"echo Uncompressed size: {_NEED} KB",
+    rf"About to extract {_NEED} KB in",
+    rf'test "\$leftspace" -lt {_NEED}; then',
+    rf"to decompress \$0 \({_NEED} KB\)",
+)
+
+
+@dataclass(frozen=True)
+class Stub:
+    """makeself's stub, its variable fields left open as ``@NAME@`` in ``template``. ``version`` is makeself's."""
+
+    version: str
+    template: str
+
+    def header(self, label: str, pieces: Sequence[Piece]) -> bytes:
+        """The stub of one bundle: ``label`` is shown by ``--info``; the sizes and sums are those of ``pieces``."""
+        kilobytes = -(-sum(piece.unpacked for piece in pieces) // 1024) + 64
+        values = {
+            "LABEL": f'label="{label}"',
+            "CRC": f'CRCsum="{" ".join("0" * 10 for _ in pieces)}"',
+            "MD5": f'MD5="{" ".join("0" * 32 for _ in pieces)}"',
+            "SHA": f'SHA="{" ".join(piece.sha256 for piece in pieces)}"',
+            "FILESIZES": f'filesizes="{" ".join(str(piece.size) for piece in pieces)}"',
+            "TOTALSIZE": f'totalsize="{sum(piece.size for piece in pieces)}"',
+            "KB": str(kilobytes),
+            "NEED": str(kilobytes + 4096),
+        }
+        return re.sub("@([A-Z0-9]+)@", lambda match: values[match[1]], self.template).encode("ascii")
+
+
+def arguments() -> tuple[str, ...]:
+    """What makeself is called with. Relative names only: it records its command line in every archive."""
+    return (
+        *("--quiet", "--sha256", "--nomd5", "--nocrc", "--nox11", "--nowait", "--gzip", "--tar-quietly"),
+        *("--complevel", "9n", "--packaging-date", _DATE),
+        *(_FOLDER, _OUTPUT, _LABEL, *STARTUP),
+    )
+
+
+def make_stub() -> Stub:
+    """The stub, by running makeself on a folder that holds one empty file.
+
+    Raises ToolError where makeself is missing, fails, or writes a stub that bundlegen does not know.
+    """
+    program = process.find(PROGRAM, hint=_HINT)
+    with tempfile.TemporaryDirectory(prefix="bundlegen-stub.") as name:
+        work = Path(name)
+        (work / _FOLDER).mkdir()
+        (work / _FOLDER / "install.sh").touch()
+        process.run((program, *arguments()), cwd=work, hint=_HINT)
+        return adapt((work / _OUTPUT).read_bytes())
+
+
+def adapt(archive: bytes) -> Stub:
+    """The stub of an archive that makeself wrote with :func:`arguments`. Raises ToolError for an unknown kind."""
+    lines = archive.split(b"\n", 2000)
+    found = re.search(rb'\nskip="(\d+)"\n', archive)
+    if found is None or int(found[1]) >= len(lines):
+        raise _unknown("its stub says no length")
+    text = b"\n".join(lines[: int(found[1])]).decode("ascii", "replace") + "\n"
+    version = re.search(r"generated using Makeself (\S+)", text)
+    if version is None:
+        raise _unknown("its stub names no version")
+    if "@" in re.sub(r'\$@|"\$@"', "", text):
+        raise _unknown("its stub holds an @")
+    before = text.count("\n")
+    # The program's own path, which differs between machines, is part of the recorded command line.
+    text = re.sub(r'^(\s*echo Build command was: )"[^"\s]*makeself ', r'\1"makeself ', text, flags=re.MULTILINE)
+    for change in _CHANGES:
+        text = _replaced(text, change.pattern, change.replacement, change.times, change.why)
+    for variable, pattern in _VARIABLES:
+        text = _replaced(text, pattern, f"@{variable.upper()}@", 1, variable)
+    for pattern in _SIZES:
+        match = re.search(pattern, text)
+        if match is None:
+            raise _unknown(f"no {pattern!r}")
+        text = text[: match.start("kb")] + "@KB@" + text[match.end("kb") :]
+    if text.count("\n") != before:
+        raise _unknown("its stub has other lines")
+    return Stub(version[1], text)
+
+
+def _replaced(text: str, pattern: str, replacement: str, count: int, what: str) -> str:
+    result, changed = re.subn(pattern, replacement.replace("\\1", r"\g<1>"), text, flags=re.MULTILINE)
+    if changed != count:
+        raise _unknown(f"{what}: found {changed} times")
+    return result
+
+
+def _unknown(what: str) -> ToolError:
+    known = " and ".join(KNOWN_VERSIONS)
+    return ToolError(f"this makeself writes a stub bundlegen does not know ({what})", hint=f"install makeself {known}")

@@ -1,0 +1,189 @@
+"""The recipe: from a specification to a change folder, top to bottom."""
+
+from __future__ import annotations
+
+import platform
+import re
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from bundlegen import archive, installer, layout, payload, resources
+from bundlegen.certinfo import CertInfo, describe
+from bundlegen.errors import OutputError
+from bundlegen.loader import load
+from bundlegen.pki import catalog
+from bundlegen.pki.store import Issued, Store, survey
+from bundlegen.plan import BundlePlan, ImageFile, Window, configuration, plan_host, sha256
+from bundlegen.render import Renderer
+from bundlegen.report import record
+from bundlegen.spec import Cluster, Host
+from bundlegen.staging import Staging, file_sum, staging
+
+Step: TypeAlias = Callable[[str, int, int], None]
+"""Told what is being made (in words), how much of it is done, and how much there is."""
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._+@-]")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build, beside the specification."""
+
+    output: Path
+    pki: Path
+    jobs: int | None = None
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build made. ``written``: False where the very same change was there already."""
+
+    folder: Path
+    bundles: tuple[record.Packed, ...]
+    record: dict[str, object]
+    issued: tuple[str, ...]
+    warnings: tuple[str, ...]
+    written: bool
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a build would put where: by host the files, and what it would issue."""
+
+    cluster: Cluster
+    hosts: tuple[tuple[str, tuple[tuple[str, int, str], ...]], ...]
+    issue: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def build(spec: Path, options: Options, step: Step = lambda _what, _done, _total: None) -> Built:
+    """Make the change folder of the specification at ``spec``.
+
+    Raises SpecError, StoreError, ToolError and OutputError; nothing half-made is left in any case.
+    """
+    loaded = load(spec)
+    cluster = loaded.cluster
+    stub = archive.make_stub()
+    script = install_script()
+    folder = options.output / cluster.name / layout.FIRST_CHANGE
+    with Store.open(options.pki, cluster) as store:
+        issued = store.ensure(jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
+        with staging(folder) as stage, stage.scratch() as scratch:
+            images = _images(loaded.images)
+            plans = list(_plans(cluster, issued, script, images))
+            shared = _image_pieces(plans[0], scratch, step)
+            bundles = []
+            for number, plan in enumerate(plans, start=1):
+                bundles.append(_pack(plan, stub, shared, stage, cluster))
+                step("packing bundles", number, len(plans))
+            change = record.change(
+                cluster, layout.FIRST_CHANGE, bundles, describe(issued.ca.certificate), sha256(script), _versions(stub)
+            )
+            stage.write(layout.RECORD, [record.dump(change)])
+            stage.write(layout.SUMS, [record.sums(stage.sums)])
+            written = stage.commit(replace=options.replace)
+    warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings
+    return Built(folder, tuple(bundles), change, issued.new, warnings, written)
+
+
+def listing(spec: Path, pki: Path) -> Listing:
+    """What :func:`build` would put where, and issue; writes nothing. Raises SpecError and StoreError."""
+    loaded = load(spec)
+    cluster = loaded.cluster
+    found = survey(pki, cluster)
+    renderer = Renderer(cluster, "", resources.template_text)
+    hosts = []
+    for host in cluster.hosts:
+        rows = [(each.destination, each.mode, each.what) for each in configuration(cluster, host, renderer)]
+        for file in catalog.host_files(cluster, host):
+            mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
+            rows.append((layout.pki_path(file.path), mode, catalog.what(file)))
+        rows += [(f"{layout.IMAGES}/{name}", layout.MODE_PLAIN, "container image") for name, _ in _named(loaded.images)]
+        hosts.append((host.name, tuple(sorted(rows))))
+    warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings
+    return Listing(cluster, tuple(hosts), found.new, warnings)
+
+
+def install_script() -> bytes:
+    """The bytes of install.sh: the same for every host of every cluster."""
+    return installer.join({part: resources.template_text(f"install/{part}") for part in installer.PARTS}).encode()
+
+
+def _plans(cluster: Cluster, issued: Issued, script: bytes, images: Sequence[ImageFile]) -> Iterable[BundlePlan]:
+    renderer = Renderer(cluster, issued.token, resources.template_text)
+    ca = describe(issued.ca.certificate)
+    for host in cluster.hosts:
+        leaves = {spec.name: issued.leaves[host.name, spec.name] for spec in catalog.LEAF_SPECS}
+        yield plan_host(
+            cluster,
+            host,
+            renderer=renderer,
+            installer=script,
+            leaves=leaves,
+            ca=issued.ca,
+            window=_window(host, issued, [ca, *(describe(pair.certificate) for pair in leaves.values())]),
+            change=layout.FIRST_CHANGE,
+            images=images,
+        )
+
+
+def _window(host: Host, issued: Issued, certificates: Sequence[CertInfo]) -> Window:
+    return Window(
+        issued_at=issued.issued_at[host.name],
+        not_before=max(each.not_before for each in certificates),
+        not_after=min(each.not_after for each in certificates),
+    )
+
+
+def _pack(
+    plan: BundlePlan, stub: archive.Stub, shared: Sequence[payload.Piece], stage: Staging, cluster: Cluster
+) -> record.Packed:
+    pieces = [payload.configuration_piece(plan), *shared]
+    header = stub.header(f"etcd {cluster.name}, {layout.FIRST_CHANGE}: {plan.host}", pieces)
+    blocks = (block for source in ([header], *(piece.blocks() for piece in pieces)) for block in source)
+    size, digest = stage.write(layout.bundle_name(plan.host), blocks, layout.MODE_BUNDLE)
+    certificates = {
+        entry.destination: describe(entry.content)
+        for entry in plan.entries
+        if entry.destination.endswith(".crt") and entry.content is not None
+    }
+    return record.Packed(plan, size, digest, certificates)
+
+
+def _image_pieces(plan: BundlePlan, scratch: Path, step: Step) -> list[payload.Piece]:
+    """Every image compressed, once for all bundles: they carry the same ones."""
+    images = [(entry, entry.source) for entry in plan.entries if entry.source is not None]
+    pieces = []
+    for number, (image, source) in enumerate(images):
+        step("compressing images", number, len(images))
+        try:
+            pieces.append(payload.image_piece(image, source, scratch / str(number)))
+        except OSError as error:
+            raise OutputError(
+                f"cannot pack {source}: {error.strerror}", hint="free some space and try again"
+            ) from error
+        step("compressing images", number + 1, len(images))
+    return pieces
+
+
+def _images(paths: Sequence[Path]) -> list[ImageFile]:
+    return [ImageFile(name, path, file_sum(path), path.stat().st_size) for name, path in _named(paths)]
+
+
+def _named(paths: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Images with the names they have in a bundle: their own, made safe and, where two are the same, told apart."""
+    names: dict[str, Path] = {}
+    for path in paths:
+        name = _UNSAFE.sub("_", path.name)
+        while name in names:
+            name = f"{len(names)}-{name}"
+        names[name] = path
+    return list(names.items())
+
+
+def _versions(stub: archive.Stub) -> dict[str, str]:
+    return {"makeself": stub.version, "python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}

@@ -1,0 +1,233 @@
+"""bundlegen: one self-extracting bundle per host of an etcd cluster that kubelet runs and kubeadm configures.
+
+Usage:
+  bundlegen init NAME=ADDRESS... [--output FILE] [--quiet]
+  bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--json] [--quiet] [--verbose]
+  bundlegen plan SPEC [--pki DIR] [--json] [--quiet] [--verbose]
+  bundlegen inspect BUNDLE [--json] [--verbose]
+  bundlegen schema
+  bundlegen --version
+  bundlegen --help
+
+Commands:
+  init          write a commented cluster.yaml for these hosts (to standard output, or to --output)
+  build         make out/<cluster>/create/: one bundle per host, SHA256SUMS, change.json
+  plan          print what build would put where and issue; writes nothing
+  inspect       show what is in a bundle; runs nothing from it
+  schema        print the JSON Schema of cluster.yaml, for editors
+
+Options:
+  --output DIR  folder for what may be carried away (init: the file to write) [default: out]
+  --pki DIR     folder for the keys, which stay here [default: pki]
+  --jobs N      how many keys to make at once (default: one per processor)
+  --replace     put a change that comes out different in the place of the one that is there
+  --json        the result as JSON
+  --quiet       no progress and no remarks; errors only
+  --verbose     with an error, where in bundlegen it arose
+  --version     the version
+  --help        this text
+
+Results go to standard output, progress and messages to standard error.
+Exit codes: 0 done, 1 a bug in bundlegen, 2 usage, 3 the specification, 4 the PKI store, 5 a tool is missing or
+failed, 6 verification failed, 7 out of space or unwritable output, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from bundlegen import __version__
+from bundlegen.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, BundlegenError, UsageError
+
+if TYPE_CHECKING:
+    from bundlegen.console import Console
+
+COMMANDS: Final = ("init", "build", "plan", "inspect", "schema")
+_PROG: Final = "bundlegen"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The command line, typed."""
+
+    command: str
+    spec: Path
+    bundle: Path
+    pairs: tuple[str, ...]
+    output: Path
+    output_given: bool
+    pki: Path
+    jobs: int | None
+    replace: bool
+    json: bool
+    quiet: bool
+    verbose: bool
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: the process's) and return the exit code. The only place that exits."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verbose = "--verbose" in words
+    try:
+        with _Signals():
+            return _run(words)
+    except BundlegenError as error:
+        if verbose:
+            traceback.print_exc()
+        for line in error.lines():
+            print(f"{_PROG}: error: {line}", file=sys.stderr)
+        return error.exit_code
+    except _Stopped as stopped:
+        print(f"{_PROG}: interrupted; nothing half-made was left", file=sys.stderr)
+        return stopped.code
+    except BrokenPipeError:
+        # The reader of our output has gone (| head); it has what it wanted, and Python must not complain at exit.
+        sys.stdout = None
+        return EXIT_OK
+    except Exception:  # noqa: BLE001 - the boundary: whatever else happens is a bug, and is reported as one
+        traceback.print_exc()
+        print(
+            f"{_PROG}: this is a bug in bundlegen {__version__}: please report it with the lines above "
+            "(they hold no key) and the command you ran",
+            file=sys.stderr,
+        )
+        return EXIT_BUG
+
+
+def parse(words: Sequence[str]) -> Arguments | None:
+    """The arguments in ``words``; None where the text was asked for and printed. Raises UsageError."""
+    from docopt import DocoptExit, docopt
+
+    if list(words) in (["--version"], ["-V"]):
+        print(f"{_PROG} {__version__}")
+        return None
+    if "--help" in words or "-h" in words:
+        print((__doc__ or "").strip())
+        return None
+    try:
+        found: Mapping[str, Any] = docopt(__doc__ or "", argv=list(words), default_help=False)
+    except (DocoptExit, SystemExit) as error:
+        raise UsageError(_usage_problem(words), hint=f"{_PROG} --help lists the commands and options") from error
+    return Arguments(
+        command=next(command for command in COMMANDS if found[command]),
+        spec=Path(found["SPEC"] or ""),
+        bundle=Path(found["BUNDLE"] or ""),
+        pairs=tuple(found["NAME=ADDRESS"]),
+        output=Path(found["--output"]),
+        output_given=any(word.split("=")[0] == "--output" for word in words),
+        pki=Path(found["--pki"]),
+        jobs=_jobs(found["--jobs"]),
+        replace=found["--replace"],
+        json=found["--json"],
+        quiet=found["--quiet"],
+        verbose=found["--verbose"],
+    )
+
+
+def _run(words: Sequence[str]) -> int:
+    arguments = parse(words)
+    if arguments is None:
+        return EXIT_OK
+    from bundlegen.console import Console
+
+    commands: dict[str, Callable[[Arguments, Console], int]] = {
+        "init": _init,
+        "build": _build,
+        "plan": _plan,
+        "inspect": _inspect,
+        "schema": _schema,
+    }
+    return commands[arguments.command](arguments, Console(quiet=arguments.quiet))
+
+
+def _init(arguments: Arguments, console: Console) -> int:
+    from bundlegen import commands
+
+    return commands.init(arguments.pairs, arguments.output if arguments.output_given else None, console)
+
+
+def _build(arguments: Arguments, console: Console) -> int:
+    from bundlegen import commands
+    from bundlegen.build import Options
+
+    options = Options(arguments.output, arguments.pki, arguments.jobs, arguments.replace)
+    return commands.build(arguments.spec, options, console, as_json=arguments.json)
+
+
+def _plan(arguments: Arguments, console: Console) -> int:
+    from bundlegen import commands
+
+    return commands.plan(arguments.spec, arguments.pki, console, as_json=arguments.json)
+
+
+def _inspect(arguments: Arguments, console: Console) -> int:
+    from bundlegen import commands
+
+    return commands.inspect(arguments.bundle, console, as_json=arguments.json)
+
+
+def _schema(_arguments: Arguments, console: Console) -> int:
+    from bundlegen import commands
+
+    return commands.schema(console)
+
+
+def _usage_problem(words: Sequence[str]) -> str:
+    known = {line.split()[0] for line in (__doc__ or "").splitlines() if line.startswith("  --")}
+    for word in words:
+        if word.startswith("--") and word.split("=")[0] not in known:
+            return f"unknown option {word.split('=')[0]}"
+    if not words:
+        return "no command given"
+    if words[0] not in COMMANDS and not words[0].startswith("-"):
+        return f"unknown command {words[0]!r}"
+    return "this command does not take these arguments"
+
+
+def _jobs(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
+        raise UsageError(f"--jobs {text}: not a number from 1 to 1024", hint="leave it out to use every processor")
+    return int(text)
+
+
+class _Stopped(BaseException):
+    """A signal asked the run to end; everything on the way out tidies up."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
+
+
+class _Signals:
+    """Within it, the signals that end a run arrive as _Stopped, so that what is half-made is removed."""
+
+    _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __enter__(self) -> None:
+        self._before = {}
+        try:
+            for number in self._NUMBERS:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._stop)
+        except ValueError:
+            # Not the main thread, as in some tests: there are no signals to care for.
+            self._before = {}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+        for other in _Signals._NUMBERS:
+            signal.signal(other, signal.SIG_IGN)
+        raise _Stopped(EXIT_INTERRUPTED if number == signal.SIGINT else 128 + number)

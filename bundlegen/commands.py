@@ -1,0 +1,165 @@
+"""What the commands print: each works through one module and shows the result for people or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bundlegen import layout
+from bundlegen.errors import EXIT_OK, OutputError
+from bundlegen.text import size, table
+
+if TYPE_CHECKING:
+    from bundlegen.build import Built, Listing, Options
+    from bundlegen.console import Console
+    from bundlegen.trust.bundle import Bundle
+
+
+def init(pairs: tuple[str, ...], output: Path | None, console: Console) -> int:
+    """Write a commented cluster.yaml. Raises UsageError, and OutputError where ``output`` cannot be made."""
+    from bundlegen.init import specification
+    from bundlegen.resources import template_text
+
+    text = specification(pairs, template_text)
+    if output is None:
+        console.result(text.rstrip("\n"))
+        return EXIT_OK
+    try:
+        with output.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        raise OutputError(f"{output} exists and is left as it is", hint="choose another name with --output") from error
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {output}: {error.strerror}", hint="choose another place with --output"
+        ) from error
+    console.remark(f"wrote {output}; next: bundlegen build {shlex.quote(str(output))}")
+    return EXIT_OK
+
+
+def build(spec: Path, options: Options, console: Console, *, as_json: bool) -> int:
+    """Build, and say what was built and what comes next."""
+    from bundlegen import build as recipe
+
+    with console.steps() as steps:
+        built = recipe.build(spec, options, steps)
+    for warning in built.warnings:
+        console.warn(warning)
+    for sentence in _issued(built.issued):
+        console.remark(sentence)
+    if as_json:
+        outcome = {"folder": str(built.folder), "written": built.written, "issued": list(built.issued)}
+        console.result(_json({**outcome, "warnings": list(built.warnings), "change": built.record}))
+        return EXIT_OK
+    if not built.written:
+        console.remark(f"{built.folder} is there already, byte for byte; nothing was changed")
+    console.result(_built(built))
+    return EXIT_OK
+
+
+def plan(spec: Path, pki: Path, console: Console, *, as_json: bool) -> int:
+    """Print what build would put where."""
+    from bundlegen import build as recipe
+
+    found = recipe.listing(spec, pki)
+    for warning in found.warnings:
+        console.warn(warning)
+    console.result(_json(_listing_data(found)) if as_json else _listing(found))
+    return EXIT_OK
+
+
+def inspect(path: Path, console: Console, *, as_json: bool) -> int:
+    """Show what is in a bundle. Raises VerificationError for one that is damaged or none at all."""
+    from bundlegen.trust import bundle as reader
+    from bundlegen.trust import show
+
+    found: Bundle = reader.read(path)
+    console.result(_json(show.data(found)) if as_json else show.text(found))
+    return EXIT_OK
+
+
+def schema(console: Console) -> int:
+    """Print the JSON Schema of the specification."""
+    from bundlegen.spec import json_schema
+
+    console.result(_json(json_schema()))
+    return EXIT_OK
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d")
+
+
+def _built(built: Built) -> str:
+    rows = [
+        (packed.plan.host, packed.name, size(packed.size), packed.sha256[:12], _day(packed.first_expiry))
+        for packed in built.bundles
+    ]
+    hosts: list[dict[str, Any]] = built.record["hosts"]  # type: ignore[assignment]
+    folder = str(built.folder)
+    lines = [
+        table(("HOST", "BUNDLE", "SIZE", "SHA-256", "FIRST EXPIRY"), rows),
+        "",
+        f"All of it is in {folder}{os.sep}; every bundle holds private keys: treat it as a secret.",
+        "",
+        "Check, carry and run, one host after the other:",
+        f"  (cd {shlex.quote(folder)} && sha256sum -c {layout.SUMS})",
+    ]
+    width = max(len(host["bundle"]) for host in hosts)
+    for host in hosts[:_SHOWN_HOSTS]:
+        address = f"[{host['address']}]" if ":" in host["address"] else host["address"]
+        file = shlex.quote(str(built.folder / host["bundle"]))
+        lines.append(f"  scp {file} root@{address}:    # or carry it on a stick")
+        lines.append(f"  on {host['name']}:  sh {host['bundle'].ljust(width)}    # as root")
+    if len(hosts) > _SHOWN_HOSTS:
+        lines.append(f"  … and so on for the other {len(hosts) - _SHOWN_HOSTS} hosts")
+    return "\n".join(lines)
+
+
+_SHOWN_HOSTS = 7
+_PLAINLY_NEW = ": new"
+
+
+def _issued(sentences: tuple[str, ...]) -> list[str]:
+    """What was issued: those with a reason each in its own words, those that were simply not there yet as a number."""
+    plain = [sentence for sentence in sentences if sentence.endswith(_PLAINLY_NEW)]
+    told = [f"issued {sentence}" for sentence in sentences if not sentence.endswith(_PLAINLY_NEW)]
+    if len(plain) <= 1:
+        return [f"issued {sentence.removesuffix(_PLAINLY_NEW)}" for sentence in plain] + told
+    return [f"issued {len(plain)} certificates and their keys", *told]
+
+
+def _listing(found: Listing) -> str:
+    lines = []
+    for host, rows in found.hosts:
+        lines.append(f"{layout.bundle_name(host)}: {len(rows)} files for {host}")
+        cells = [(f"{mode:04o}", destination, what) for destination, mode, what in rows]
+        lines += [f"  {line}" for line in table(("MODE", "PATH", "WHAT"), cells).splitlines()]
+        lines.append("")
+    lines.append("To be issued:" if found.issue else "Nothing is to be issued: the store has every certificate.")
+    lines += [f"  {sentence}" for sentence in found.issue]
+    return "\n".join(lines)
+
+
+def _listing_data(found: Listing) -> dict[str, Any]:
+    return {
+        "cluster": found.cluster.name,
+        "hosts": [
+            {
+                "name": host,
+                "bundle": layout.bundle_name(host),
+                "files": [{"path": path, "mode": f"{mode:04o}", "what": what} for path, mode, what in rows],
+            }
+            for host, rows in found.hosts
+        ],
+        "issue": list(found.issue),
+        "warnings": list(found.warnings),
+    }

@@ -1,0 +1,80 @@
+"""What people see: results on standard output, progress and messages on standard error, colours only where wanted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Console:
+    """The two streams. ``quiet`` leaves out progress and remarks, never a result or an error."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def result(self, text: str) -> None:
+        """A result, as it is."""
+        print(text)
+
+    def remark(self, text: str) -> None:
+        """Something worth knowing."""
+        if not self.quiet:
+            print(f"bundlegen: {text}", file=sys.stderr)
+
+    def warn(self, text: str) -> None:
+        """Something to look at."""
+        if not self.quiet:
+            label = "\033[33mwarning\033[0m" if _colour() else "warning"
+            print(f"bundlegen: {label}: {text}", file=sys.stderr)
+
+    def steps(self) -> Steps:
+        """The progress of a long job: a bar per step on a terminal, nothing where output is piped."""
+        return Steps(shown=not self.quiet and sys.stderr.isatty())
+
+
+class Steps:
+    """Shows how far each step is; to be used as a context manager, and called with (what, done, total)."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+        self._bars: dict[str, TaskID] = {}
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            from rich.console import Console as RichConsole
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            options: dict[str, Any] = {} if _colour() else {"no_color": True}
+            self._progress = Progress(
+                TextColumn("{task.description:<20}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                console=RichConsole(stderr=True, **options),
+                transient=True,
+            )
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if self._progress is None:
+            return
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._bars[what], completed=done, total=total)
+
+
+def _colour() -> bool:
+    """Colours by https://no-color.org, and only on a terminal."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

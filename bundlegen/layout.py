@@ -1,0 +1,73 @@
+"""Every name, path and mode: in a bundle, on a host, in ``out/``. Pure.
+
+The producer, the checks and the tests all read them here. What is on a host follows kubeadm
+(``cmd/kubeadm/app/constants/constants.go``) and the guide "Set up a High Availability etcd Cluster with kubeadm".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# In a bundle (docs/bundle-format.md).
+FORMAT: Final = "1"
+INSTALLER: Final = "install.sh"
+CONF: Final = "bundle.conf"
+MANIFEST: Final = "MANIFEST"
+FILES: Final = "files"
+IMAGES: Final = "images"
+
+# On a host.
+OWNER: Final = "root:root"
+PKI_DIR: Final = "/etc/kubernetes/pki"
+KUBEADM_CONFIG: Final = "/etc/kubernetes/kubeadmcfg.yaml"
+STATIC_POD_DIR: Final = "/etc/kubernetes/manifests"
+STATIC_POD_MANIFEST: Final = f"{STATIC_POD_DIR}/etcd.yaml"
+KUBELET_DROPIN_DIR: Final = "/etc/systemd/system/kubelet.service.d"
+KUBELET_DROPIN: Final = f"{KUBELET_DROPIN_DIR}/20-etcd-service-manager.conf"
+HEALTH_COMMAND: Final = "/usr/local/sbin/bundlegen-health"
+STATE_ROOT: Final = "/var/lib/bundlegen"
+
+# Modes, as kubeadm sets them (client-go util/cert/io.go, keyutil/key.go; staticpod/utils.go).
+MODE_CERTIFICATE: Final = 0o644
+MODE_KEY: Final = 0o600
+MODE_SECRET: Final = 0o600
+MODE_PLAIN: Final = 0o644
+MODE_PROGRAM: Final = 0o755
+MODE_BUNDLE: Final = 0o700
+MODE_PRIVATE_DIR: Final = 0o700
+
+# In out/<cluster>/<change>/.
+BUNDLE_SUFFIX: Final = ".run"
+SUMS: Final = "SHA256SUMS"
+RECORD: Final = "change.json"
+RECORD_MARKDOWN: Final = "CHANGE.md"
+RECORD_HTML: Final = "change.html"
+FIRST_CHANGE: Final = "create"
+
+_DESTINATION: Final = re.compile(r"/?[A-Za-z0-9._+@-]+(?:/[A-Za-z0-9._+@-]+)*", re.ASCII)
+
+
+def bundle_name(host: str) -> str:
+    """File name of a host's bundle in the change folder."""
+    return f"{host}{BUNDLE_SUFFIX}"
+
+
+def state_dir(cluster: str) -> str:
+    """The installer's own folder on a host."""
+    return f"{STATE_ROOT}/{cluster}"
+
+
+def pki_path(relative: str) -> str:
+    """Where a file of the PKI folder, such as ``etcd/server.key``, is on a host."""
+    return f"{PKI_DIR}/{relative}"
+
+
+def payload_path(destination: str) -> str:
+    """Where in the payload the file for ``destination`` is: below ``files/`` if it is placed, itself if not."""
+    return f"{FILES}{destination}" if destination.startswith("/") else destination
+
+
+def is_destination(text: str) -> bool:
+    """Whether ``text`` may stand in MANIFEST: safe characters, no empty, ``.`` or ``..`` component."""
+    return _DESTINATION.fullmatch(text) is not None and not {".", ".."} & set(text.split("/"))

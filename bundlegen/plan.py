@@ -1,0 +1,176 @@
+"""The frozen list of what one bundle will hold: decided here, written elsewhere. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundlegen import layout
+from bundlegen.pki import catalog
+
+if TYPE_CHECKING:
+    from bundlegen.pki.issue import KeyPair
+    from bundlegen.render import Renderer
+    from bundlegen.spec import Cluster, Host
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of the payload. ``destination``: absolute, placed there on the host; relative, only carried.
+
+    Its bytes are ``content``, or those of the file at ``source`` where they are too many to hold. ``what`` says in
+    words what it is; ``private``: it holds a key.
+    """
+
+    destination: str
+    mode: int
+    sha256: str
+    size: int
+    what: str
+    private: bool = False
+    content: bytes | None = field(default=None, repr=False)
+    source: Path | None = None
+
+    @property
+    def placed(self) -> bool:
+        return self.destination.startswith("/")
+
+    @property
+    def manifest_line(self) -> str:
+        return f"{self.mode:04o} {layout.OWNER} {self.sha256} {self.destination}"
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A container image archive to carry: its name below ``images/``, and the file it is."""
+
+    name: str
+    path: Path
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a host's certificates were issued (the newest of them), and when all of them are valid."""
+
+    issued_at: datetime
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True)
+class BundlePlan:
+    """Everything in the bundle of ``host``, sorted by destination, MANIFEST not included."""
+
+    host: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def manifest(self) -> bytes:
+        """The content of MANIFEST."""
+        return "".join(f"{entry.manifest_line}\n" for entry in self.entries).encode()
+
+    @property
+    def digest(self) -> str:
+        """The payload digest: SHA-256 of MANIFEST, which covers every other byte."""
+        return sha256(self.manifest)
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def entry(destination: str, content: bytes, mode: int, what: str, *, private: bool = False) -> Entry:
+    """An entry whose bytes are at hand. Raises ValueError for a destination that MANIFEST cannot hold."""
+    if not layout.is_destination(destination):
+        raise ValueError(f"not a destination: {destination!r}")
+    return Entry(destination, mode, sha256(content), len(content), what, private, content)
+
+
+def plan_host(
+    cluster: Cluster,
+    host: Host,
+    *,
+    renderer: Renderer,
+    installer: bytes,
+    leaves: Mapping[str, KeyPair],
+    ca: KeyPair,
+    window: Window,
+    change: str,
+    images: Sequence[ImageFile] = (),
+    architecture: str = "",
+) -> BundlePlan:
+    """The bundle of one host.
+
+    ``leaves``: the host's certificates by catalogue name; ``installer``: the bytes of install.sh; ``change``: the
+    change's name; ``architecture``: of the carried images, as ``uname -m`` says it, empty for any.
+    """
+    facts = {
+        "CHANGE": change,
+        "ISSUED_AT": str(int(window.issued_at.timestamp())),
+        "NOT_BEFORE": str(int(window.not_before.timestamp())),
+        "NOT_AFTER": str(int(window.not_after.timestamp())),
+        "ARCHITECTURE": architecture,
+    }
+    entries = [
+        entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
+        entry(
+            layout.CONF, renderer.bundle_conf(host, facts).encode(), layout.MODE_SECRET, "what is specific to this host"
+        ),
+        *configuration(cluster, host, renderer),
+        *pki_entries(cluster, host, leaves, ca),
+    ]
+    entries += [
+        Entry(
+            f"{layout.IMAGES}/{image.name}",
+            layout.MODE_PLAIN,
+            image.sha256,
+            image.size,
+            "container image",
+            source=image.path,
+        )
+        for image in images
+    ]
+    return BundlePlan(host.name, tuple(sorted(entries, key=lambda each: each.destination)))
+
+
+def configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list[Entry]:
+    """The configuration files of one host."""
+    files = [
+        entry(
+            layout.KUBEADM_CONFIG, renderer.kubeadm_config(host).encode(), layout.MODE_SECRET, "kubeadm's configuration"
+        ),
+        entry(
+            cluster.kubelet.config_file,
+            renderer.kubelet_config().encode(),
+            layout.MODE_PLAIN,
+            "kubelet's configuration",
+        ),
+        entry(
+            layout.KUBELET_DROPIN, renderer.kubelet_dropin().encode(), layout.MODE_PLAIN, "drop-in for kubelet.service"
+        ),
+        entry(layout.HEALTH_COMMAND, renderer.health_command().encode(), layout.MODE_PROGRAM, "health check command"),
+    ]
+    if cluster.manifest == "rendered":
+        pod = renderer.static_pod(host).encode()
+        files.append(entry(layout.STATIC_POD_MANIFEST, pod, layout.MODE_SECRET, "static Pod manifest of etcd"))
+    return files
+
+
+def pki_entries(cluster: Cluster, host: Host, leaves: Mapping[str, KeyPair], ca: KeyPair) -> list[Entry]:
+    """Exactly the PKI files that ``host`` needs."""
+    entries = []
+    for file in catalog.host_files(cluster, host):
+        pair = ca if file.certificate == catalog.ETCD_CA else leaves[file.certificate]
+        content = pair.key if file.private else pair.certificate
+        if content is None:
+            raise ValueError(f"the key of {file.certificate} is not at hand")
+        mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
+        entries.append(entry(layout.pki_path(file.path), content, mode, catalog.what(file), private=file.private))
+    return entries

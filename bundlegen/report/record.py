@@ -1,0 +1,127 @@
+"""``change.json``: one generation run as data: which bundles, what is in them, which certificates, made by what. Pure.
+
+It holds no secret, and nothing of when or where it was made that would differ if it were made again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from bundlegen import __version__, layout, member
+from bundlegen.certinfo import CertInfo
+
+if TYPE_CHECKING:
+    from bundlegen.plan import BundlePlan
+    from bundlegen.spec import Cluster
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One finished bundle: its plan, and the file it became."""
+
+    plan: BundlePlan
+    size: int
+    sha256: str
+    certificates: Mapping[str, CertInfo]
+    """By the destination they are placed at."""
+
+    @property
+    def name(self) -> str:
+        return layout.bundle_name(self.plan.host)
+
+    @property
+    def first_expiry(self) -> datetime:
+        """When the first of the certificates on this host ends."""
+        return min(each.not_after for each in self.certificates.values())
+
+
+def change(
+    cluster: Cluster,
+    name: str,
+    bundles: Sequence[Packed],
+    ca: CertInfo,
+    installer_sha256: str,
+    versions: Mapping[str, str],
+) -> dict[str, Any]:
+    """The record of the change ``name``. ``versions``: of everything that had a part in the bytes."""
+    return {
+        "format": FORMAT,
+        "cluster": cluster.name,
+        "change": name,
+        "kubernetesVersion": cluster.kubernetes_version,
+        "manifest": cluster.manifest,
+        "etcdImage": member.image(cluster),
+        "caKeyHost": cluster.ca_key_host,
+        "ca": certificate(ca),
+        "installer": {"file": layout.INSTALLER, "sha256": installer_sha256},
+        "hosts": [_host(cluster, index, packed) for index, packed in enumerate(bundles)],
+        "versions": {"bundlegen": __version__, **versions},
+    }
+
+
+def certificate(info: CertInfo) -> dict[str, Any]:
+    """One certificate as data."""
+    return {
+        "subject": info.subject,
+        "issuer": info.issuer,
+        "serial": info.serial,
+        "sans": list(info.sans),
+        "usages": list(info.usages),
+        "ca": info.is_ca,
+        "algorithm": info.algorithm,
+        "notBefore": stamp(info.not_before),
+        "notAfter": stamp(info.not_after),
+        "sha256Fingerprint": info.fingerprint,
+    }
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as people and programs read it: ``2026-11-22T19:45:00Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def dump(record: Mapping[str, Any]) -> bytes:
+    """The bytes of ``change.json``."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def sums(files: Mapping[str, str]) -> bytes:
+    """The bytes of ``SHA256SUMS`` (as ``sha256sum -c`` reads it) from sums by file name."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items())).encode()
+
+
+def _host(cluster: Cluster, index: int, packed: Packed) -> dict[str, Any]:
+    host = cluster.hosts[index]
+    return {
+        "name": host.name,
+        "address": host.address,
+        "clientURL": member.client_url(cluster, host),
+        "peerURL": member.peer_url(cluster, host),
+        "bundle": packed.name,
+        "size": packed.size,
+        "sha256": packed.sha256,
+        "payloadDigest": packed.plan.digest,
+        "firstExpiry": stamp(packed.first_expiry),
+        "files": [
+            {
+                "path": entry.destination,
+                "placed": entry.placed,
+                "mode": f"{entry.mode:04o}",
+                "owner": layout.OWNER,
+                "size": entry.size,
+                "sha256": entry.sha256,
+                "secret": entry.private,
+                "what": entry.what,
+            }
+            for entry in packed.plan.entries
+        ],
+        "certificates": [
+            {"path": destination, **certificate(info)} for destination, info in sorted(packed.certificates.items())
+        ],
+    }

@@ -1,0 +1,168 @@
+"""The change folder: made beside its place under another name, and moved there when it is complete, so that it is
+complete or not there at all."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from bundlegen import layout
+from bundlegen.errors import OutputError
+
+_PREFIX: Final = ".unfinished-"
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
+
+
+@contextmanager
+def writing(what: Path) -> Iterator[None]:
+    """Turns what the system refuses about ``what`` into an OutputError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        hint = {
+            errno.ENOSPC: "free some space, or choose another folder with --output",
+            errno.EDQUOT: "the quota is used up: choose another folder with --output",
+            errno.EROFS: "choose a writable folder with --output",
+            errno.EACCES: "choose a writable folder with --output",
+            errno.EPERM: "choose a writable folder with --output",
+            errno.ENOTDIR: "a file is where a folder is wanted: choose another with --output",
+            errno.EEXIST: "a file is where a folder is wanted: choose another with --output",
+        }.get(error.errno or 0, "choose another folder with --output")
+        raise OutputError(f"cannot write {error.filename or what}: {error.strerror}", hint=hint) from error
+
+
+class Staging:
+    """A private folder that becomes ``final``. Used by one run at a time: the PKI store's lock sees to that."""
+
+    def __init__(self, final: Path, folder: Path) -> None:
+        self.final = final
+        self.folder = folder
+        self.sums: dict[str, str] = {}
+
+    def write(self, name: str, blocks: Iterable[bytes], mode: int = layout.MODE_PLAIN) -> tuple[int, str]:
+        """Write the file ``name`` with exactly ``mode`` and return its size and SHA-256. Raises OutputError."""
+        path, digest, size = self.folder / name, sha256(), 0
+        with writing(self.final / name):
+            # Exclusive and private from the first moment, whatever the umask.
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, layout.MODE_SECRET)
+            with os.fdopen(handle, "wb") as stream:
+                for block in blocks:
+                    stream.write(block)
+                    digest.update(block)
+                    size += len(block)
+                stream.flush()
+                # FAT has no modes and refuses some: a stick is as private as its mount.
+                with suppress(PermissionError):
+                    os.fchmod(handle, mode)
+                os.fsync(handle)
+        self.sums[name] = digest.hexdigest()
+        return size, digest.hexdigest()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder on the same disk for what does not belong to the change itself; removed afterwards."""
+        with writing(self.final.parent):
+            folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{self.final.name}-", dir=self.final.parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def commit(self, *, replace: bool) -> bool:
+        """Move the folder to its place. False: there is one already with the same content, which is left as it is.
+
+        Raises OutputError where one is there that differs and ``replace`` is not set; the message says what differs.
+        """
+        with writing(self.final):
+            _sync(self.folder)
+            if os.path.lexists(self.final):
+                differing = differences(self.final, self.sums)
+                if not differing:
+                    return False
+                if not replace:
+                    raise OutputError(
+                        f"{self.final} exists and would come out different: {'; '.join(differing)}",
+                        hint="move it away to keep it, or give --replace",
+                    )
+                _exchange(self.folder, self.final)
+            else:
+                self.folder.rename(self.final)
+            _sync(self.final.parent)
+        return True
+
+
+@contextmanager
+def staging(final: Path) -> Iterator[Staging]:
+    """A folder in the making that becomes ``final`` by :meth:`Staging.commit`, and is removed otherwise.
+
+    What killed runs left is removed first. Raises OutputError where nothing can be written there.
+    """
+    with writing(final.parent):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        sweep(final)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{final.name}-", dir=final.parent))
+    try:
+        yield Staging(final, folder)
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(folder)
+
+
+def sweep(final: Path) -> None:
+    """Remove the unfinished folders that killed runs left beside ``final``."""
+    for left in final.parent.glob(f"{_PREFIX}{final.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def differences(folder: Path, sums: Mapping[str, str]) -> list[str]:
+    """In what ``folder`` is not the files whose SHA-256 are in ``sums``: sentences, at most four."""
+    if folder.is_symlink() or not folder.is_dir():
+        return ["it is not a folder"]
+    there = {path.name for path in folder.iterdir()}
+    found = [f"{name} is missing" for name in sorted(sums.keys() - there)]
+    found += [f"{name} is not of this change" for name in sorted(there - sums.keys())]
+    found += [f"{name} differs" for name in sorted(sums.keys() & there) if file_sum(folder / name) != sums[name]]
+    return found if len(found) <= 4 else [*found[:3], f"and {len(found) - 3} more"]
+
+
+def file_sum(path: Path) -> str:
+    """SHA-256 of a regular file, in hexadecimal; empty for anything else."""
+    if path.is_symlink() or not path.is_file():
+        return ""
+    digest = sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Put ``new`` where ``old`` is in one step; ``new`` then names what was replaced."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    exchange = getattr(libc, "renameat2", None)
+    if exchange is not None and not exchange(
+        _AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _RENAME_EXCHANGE
+    ):
+        return
+    # A file system without the exchange (FAT, some network ones): the old folder steps aside for a moment.
+    aside = new.with_name(f"{new.name}.replaced")
+    old.rename(aside)
+    new.rename(old)
+    aside.rename(new)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Looking into bundles without executing one byte of them."""
