@@ -99,12 +99,12 @@ load_manifest() {
     number=$((number + 1))
     [[ ${line} =~ ${pattern} ]] || damaged "line ${number} of MANIFEST cannot be understood"
     path=${BASH_REMATCH[4]}
-    [[ ! "/${path#/}/" =~ (//|/\.\.?/) ]] || damaged "line ${number} of MANIFEST is not a plain path"
-    [[ -z ${ENTRY_OF[${path}]+x} ]] || damaged "MANIFEST names ${path} twice"
-    ENTRY_OF[${path}]=${#ENTRY_PATH[@]}
     ENTRY_MODE+=("${BASH_REMATCH[1]}")
     ENTRY_OWNER+=("${BASH_REMATCH[2]}")
     ENTRY_SHA+=("${BASH_REMATCH[3]}")
+    [[ ! "/${path#/}/" =~ (//|/\.\.?/) ]] || damaged "line ${number} of MANIFEST is not a plain path"
+    [[ -z ${ENTRY_OF[${path}]+x} ]] || damaged "MANIFEST names ${path} twice"
+    ENTRY_OF[${path}]=${#ENTRY_PATH[@]}
     ENTRY_PATH+=("${path}")
   done < "$1"
   ((${#ENTRY_PATH[@]} > 0)) || damaged "MANIFEST is empty"

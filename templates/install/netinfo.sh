@@ -29,16 +29,17 @@ ipv6_hex() {
   printf '%s' "${out}"
 }
 
-# local_ipv4: every IPv4 address of this machine, one a line.
-local_ipv4() {
+# has_ipv4 ADDRESS: a leaf of the routing tree, followed by `/32 host LOCAL` if it is this machine's.
+has_ipv4() {
   local line address='' leaf='\|-- ([0-9.]+)$'
   while IFS= read -r line; do
     if [[ ${line} =~ ${leaf} ]]; then
       address=${BASH_REMATCH[1]}
-    elif [[ ${line} == *'/32 host LOCAL'* ]]; then
-      printf '%s\n' "${address}"
+    elif [[ ${address} == "$1" && ${line} == *'/32 host LOCAL'* ]]; then
+      return 0
     fi
   done < /proc/net/fib_trie
+  return 1
 }
 
 # has_address ADDRESS: is it on one of this machine's interfaces?
@@ -52,11 +53,7 @@ has_address() {
         [[ ${found} != "${wanted}" ]] || return 0
       done < /proc/net/if_inet6
       ;;
-    *)
-      while read -r found; do
-        [[ ${found} != "$1" ]] || return 0
-      done < <(local_ipv4)
-      ;;
+    *) has_ipv4 "$1" && return 0 ;;
   esac
   return 1
 }

@@ -1,0 +1,53 @@
+#!/bin/bash
+# Makes one sandbox: namespaces of its own, a root of tmpfs and read-only binds, stand-ins first on PATH.
+# Arguments: folder for the root, folder of stand-ins, Python's prefix, Python, host name. Stays until killed.
+set -eu
+root=$1 stubs=$2 prefix=$3 python=$4 name=$5
+mount --make-rprivate /
+mount -t tmpfs -o mode=0755 tmpfs "$root"
+mkdir -p "$root"/{usr,etc,var,run,tmp,dev,proc,sys,root,media}
+for folder in bin sbin lib lib32 lib64 libx32; do
+  if [[ -L /$folder ]]; then
+    cp -a "/$folder" "$root/$folder"
+  elif [[ -d /$folder ]]; then
+    mkdir "$root/$folder"
+    mount --bind "/$folder" "$root/$folder"
+  fi
+done
+mount --rbind /usr "$root/usr"
+for folder in etc var run tmp media; do
+  mount -t tmpfs -o mode=0755,size=512m tmpfs "$root/$folder"
+done
+chmod 1777 "$root/tmp"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/dev/shm"
+mount -t tmpfs tmpfs "$root/sys"
+mkdir -p "$root/sys/fs/cgroup"
+mkdir -p "$root$prefix"
+mount --bind "$prefix" "$root$prefix"
+# stand-ins: a copy, so that a test may take one away
+mkdir -p "$root/var/stub/bin"
+cp "$stubs"/* "$root/var/stub/bin/"
+mount --bind "$root/var/stub/bin" "$root/usr/local/sbin"
+mount -t tmpfs tmpfs "$root/usr/local/bin"
+cp -a /etc/passwd /etc/group /etc/ld.so.cache "$root/etc/"
+mkdir -p "$root"/etc/{kubernetes,containerd,systemd/system} "$root"/var/lib "$root"/run/{systemd/system,containerd}
+echo 0123456789abcdef0123456789abcdef > "$root/etc/machine-id"
+printf '%s\n' 'version = 2' 'disabled_plugins = []' '[plugins."io.containerd.grpc.v1.cri"]' \
+  '  sandbox_image = "registry.k8s.io/pause:3.10"' \
+  '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]' '  SystemdCgroup = true' \
+  > "$root/etc/containerd/config.toml"
+printf '%s\n' registry.k8s.io/etcd:3.5.15-0 registry.k8s.io/pause:3.10 > "$root/var/stub/images"
+echo disabled > "$root/var/stub/enabled"
+echo activating > "$root/var/stub/active"
+echo /usr/local/sbin/kubelet > "$root/var/stub/exec-start"
+echo "$python" > "$root/var/stub/python"
+echo "$prefix" > "$root/var/stub/prefix"
+"$python" -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$root/run/containerd/containerd.sock"
+echo "Filename Type Size Used Priority" > "$root/var/stub/swaps"
+mount --bind "$root/var/stub/swaps" "$root/proc/swaps"
+hostname "$name"
+ip link set lo up
+ip address add 10.0.0.6/24 dev lo
+exec chroot "$root" /bin/bash -c 'echo ready; while read -r _; do :; done'

@@ -1,0 +1,177 @@
+"""Payloads made by hand, so that the installer is tested apart from what makes bundles."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import ipaddress
+import shutil
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from bundlegen.installer import PARTS, join
+
+REPOSITORY = Path(__file__).parents[2]
+PKI = "/etc/kubernetes/pki"
+DROP_IN = "/etc/systemd/system/kubelet.service.d/20-etcd-service-manager.conf"
+KUBELET_CONFIG = "/etc/systemd/system/kubelet.service.d/kubelet.conf"
+KUBEADM_CONFIG = "/etc/kubernetes/kubeadmcfg.yaml"
+POD = "/etc/kubernetes/manifests/etcd.yaml"
+HEALTH = "/usr/local/bin/bundlegen-health"
+STATE = "/var/lib/bundlegen/test"
+DAY = 86400
+
+
+@cache
+def script() -> str:
+    """install.sh, as it is in every bundle."""
+    folder = REPOSITORY / "templates" / "install"
+    return join({name: (folder / name).read_text() for name in PARTS})
+
+
+class Authority:
+    """A CA and what it signs; ECDSA, because it is quick."""
+
+    def __init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "etcd-ca")])
+        self.certificate = self._sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None), [])
+
+    def _sign(self, name, key, constraints, extra, days: float = 365):
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=30))
+            .not_valid_after(now + datetime.timedelta(days=days))
+            .add_extension(constraints, critical=True)
+        )
+        for extension in extra:
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def leaf(self, name: str, address: str, days: float = 365) -> tuple[bytes, bytes]:
+        """Certificate and key, as PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        addresses = [x509.IPAddress(ipaddress.ip_address(one)) for one in (address, "127.0.0.1")]
+        extra = [
+            x509.SubjectAlternativeName([x509.DNSName(name), *addresses]),
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+        ]
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        constraints = x509.BasicConstraints(ca=False, path_length=None)
+        return pem(self._sign(subject, key, constraints, extra, days)), private(key)
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+
+
+@cache
+def authority(name: str = "one") -> Authority:
+    """The same CA for the same name within a test run."""
+    return Authority()
+
+
+@dataclass
+class Payload:
+    """What a bundle holds, to be changed at will before `write`."""
+
+    host: str = "infra0"
+    members: dict[str, str] = field(default_factory=lambda: {"infra0": "10.0.0.6"})
+    mode: str = "rendered"
+    ca: str = "one"
+    token: str = "token-1"
+    etcd_argument: str = "--snapshot-count=10000"
+    conf: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    days: float = 365
+
+    def __post_init__(self) -> None:
+        self.address = self.members[self.host]
+        self._make_pki()
+        self._make_texts()
+
+    def _make_pki(self) -> None:
+        signer = authority(self.ca)
+        self.files[f"{PKI}/etcd/ca.crt"] = ("0644", pem(signer.certificate))
+        self.files[f"{PKI}/etcd/ca.key"] = ("0600", private(signer.key))
+        for base in ("etcd/server", "etcd/peer", "etcd/healthcheck-client", "apiserver-etcd-client"):
+            certificate, key = leaf(self.ca, base, self.host, self.address, self.days)
+            self.files[f"{PKI}/{base}.crt"] = ("0644", certificate)
+            self.files[f"{PKI}/{base}.key"] = ("0600", key)
+
+    def _make_texts(self) -> None:
+        initial = ",".join(f"{name}=https://{address}:2380" for name, address in self.members.items())
+        arguments = [
+            f"--name={self.host}",
+            "--data-dir=/var/lib/etcd",
+            f"--initial-cluster={initial}",
+            f"--listen-client-urls=https://{self.address}:2379",
+            self.etcd_argument,
+        ]
+        pod = "spec:\n  containers:\n  - command:\n    - etcd\n" + "".join(f"    - {one}\n" for one in arguments)
+        self.files[KUBEADM_CONFIG] = ("0600", f"etcd:\n{''.join(f'# {one}{chr(10)}' for one in arguments)}".encode())
+        self.files[KUBELET_CONFIG] = ("0644", b"kind: KubeletConfiguration\ncgroupDriver: systemd\n")
+        start = f"[Service]\nExecStart=\nExecStart=/usr/local/sbin/kubelet --config={KUBELET_CONFIG}\nRestart=always\n"
+        self.files[DROP_IN] = ("0644", start.encode())
+        health = (REPOSITORY / "templates" / "health-command.sh.j2").read_text().replace("{{ state_dir }}", STATE)
+        self.files[HEALTH] = ("0755", health.encode())
+        if self.mode == "rendered":
+            self.files[POD] = ("0600", pod.encode())
+        now = int(time.time())
+        self.conf = {
+            "FORMAT": "1", "BUNDLEGEN_VERSION": "0.1.0", "CLUSTER": "test", "CHANGE": "create",
+            "HOST": self.host, "ADDRESS": self.address, "MACHINE_ID": "", "ARCHITECTURE": "",
+            "KUBERNETES_VERSION": "v1.31.4", "MANIFEST_MODE": self.mode,
+            "MEMBERS": " ".join(f"{name}={address}" for name, address in self.members.items()),
+            "CLIENT_PORT": "2379", "PEER_PORT": "2380", "METRICS_PORT": "2381",
+            "METRICS_URL": "http://127.0.0.1:2381", "INITIAL_CLUSTER": initial,
+            "INITIAL_CLUSTER_TOKEN": self.token, "DATA_DIR": "/var/lib/etcd", "PKI_DIR": PKI,
+            "KUBEADM_CONFIG": KUBEADM_CONFIG, "STATIC_POD_MANIFEST": POD,
+            "KUBELET_BINARY": "/usr/local/sbin/kubelet", "KUBELET_CONFIG": KUBELET_CONFIG,
+            "KUBELET_DROPIN": DROP_IN, "KUBELET_FAIL_CGROUP_V1": "false", "KUBELET_FAIL_SWAP_ON": "true",
+            "CGROUP_DRIVER": "systemd", "RUNTIME_ENDPOINT": "unix:///run/containerd/containerd.sock",
+            "ETCD_IMAGE": "registry.k8s.io/etcd:3.5.15-0", "ETCD_IMAGE_EXACT": "no",
+            "PAUSE_IMAGE": "registry.k8s.io/pause:3.10", "ISSUED_AT": str(now - DAY),
+            "NOT_BEFORE": str(now - 2 * DAY), "NOT_AFTER": str(now + 360 * DAY), "STATE_DIR": STATE,
+            "HEALTH_COMMAND": HEALTH, "SEALED": "no",
+        } | self.conf  # fmt: skip
+
+    def write(self, folder: Path) -> Path:
+        """The payload as a folder; returns it."""
+        shutil.rmtree(folder, ignore_errors=True)
+        lines = []
+        own = {"install.sh": script().encode(), "bundle.conf": self._conf_text().encode()}
+        for path, (mode, data) in (self.files | {name: ("0644", data) for name, data in own.items()}).items():
+            place = folder / ("files" + path if path.startswith("/") else path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+            lines.append((path, f"{mode} root:root {hashlib.sha256(data).hexdigest()} {path}\n"))
+        (folder / "MANIFEST").write_text("".join(line for _, line in sorted(lines)))
+        return folder
+
+    def _conf_text(self) -> str:
+        return "".join(f"{key}='{value}'\n" for key, value in sorted(self.conf.items()))
+
+
+@cache
+def leaf(ca: str, base: str, host: str, address: str, days: float) -> tuple[bytes, bytes]:
+    """The same certificate for the same request within a test run, as a PKI store would give."""
+    return authority(ca).leaf(base.rsplit("/", 1)[-1] if "client" in base else host, address, days)
