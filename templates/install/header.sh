@@ -40,6 +40,8 @@ clean_environment() {
   unset IFS
   export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
   export LC_ALL=C HOME=/root
+  # where bash puts what it cannot hold in a pipe: /tmp may be full, read-only or shared
+  if [[ -w /run ]]; then export TMPDIR=/run; fi
   umask 077
   # A closed terminal or pipe must not kill a half-done step; writing to it fails harmlessly instead.
   trap '' PIPE

@@ -9,7 +9,8 @@
 #   data PATH                             the data directory, made by us (moved aside, never removed)
 #   member PATH                           the data directory was there, without a member in it
 #   image NAME                            imported by us
-#   undo                                  being undone: must be finished before anything else
+#   undo                                  a finished one that is being undone: this must be finished first
+#   units                                 systemd and kubelet are touched from here on
 #   commit                                done: only its folder's name is still to change
 # A torn last line, after a power cut, has no newline and is not read: what it announces was not done.
 
@@ -53,6 +54,7 @@ interrupted() {
 # begin_transaction: opens a journal, or goes on with that of an interrupted run of the same bundle.
 begin_transaction() {
   JOURNAL=${STATE}/transaction
+  TRANSACTION=open
   # umask 077: these folders are private
   mkdir -p -- "${JOURNAL}/kept"
   if interrupted; then
@@ -61,12 +63,10 @@ begin_transaction() {
     read_noted
   else
     rm -f -- "${JOURNAL}/journal"
-    TRANSACTION=open
     note begin "${VERB}" "${PAYLOAD_DIGEST}" "${STARTED}"
     sync -- "${JOURNAL}" "${STATE}"
     note kubelet "$(kubelet_enabled)" "$(kubelet_active)"
   fi
-  TRANSACTION=open
 }
 
 # mend_journal: drops a torn last line, so that what is appended starts on a line of its own.
@@ -132,6 +132,7 @@ close_transaction() {
   done
   mkdir -p -- "${STATE}/generations"
   printf -v folder '%s/generations/%04d' "${STATE}" $((10#${last} + 1))
+  rm -f -- "${STATE}/transaction/manifest.record"
   mv -T -- "${STATE}/transaction" "${folder}"
   sync -- "${STATE}" "${STATE}/generations"
   TRANSACTION=none

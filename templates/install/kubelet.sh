@@ -32,6 +32,8 @@ start_is_ours() {
   [[ ${command} == *"--config=${CONF[KUBELET_CONFIG]}"[\ \;]* || ${command} == *"--config ${CONF[KUBELET_CONFIG]}"[\ \;]* ]]
 }
 
+RESTARTS_BEFORE=0 # how often systemd had restarted kubelet when we started it
+
 # needs_restart: did a file that kubelet reads only when it starts change in this transaction?
 needs_restart() {
   [[ -n ${NOTED[${CONF[KUBELET_DROPIN]}]-} || -n ${NOTED[${CONF[KUBELET_CONFIG]}]-} || $(kubelet_active) != active ]]
@@ -40,6 +42,7 @@ needs_restart() {
 # reload_units: written is not in force: what systemd would run after this must be ours.
 reload_units() {
   [[ -z ${ROOT} ]] || return 0
+  note units
   systemctl daemon-reload || die "${EXIT_ROLLED_BACK}" "systemctl daemon-reload failed" "See the messages above."
   start_is_ours || die "${EXIT_ROLLED_BACK}" "kubelet would not start with our configuration: $(unit_property ExecStart)" \
     "A drop-in that sorts after ${CONF[KUBELET_DROPIN]##*/} sets ExecStart: see \`systemctl cat kubelet\`."
@@ -56,6 +59,7 @@ start_kubelet() {
   if needs_restart; then
     systemctl restart kubelet.service \
       || die "${EXIT_ROLLED_BACK}" "kubelet did not start" "Its last words: $(kubelet_log 5)"
+    RESTARTS_BEFORE=$(unit_property NRestarts) || RESTARTS_BEFORE=0
     say "  restarted kubelet"
   fi
 }
@@ -70,7 +74,7 @@ kubelet_log() {
 kubelet_gives_up() {
   local restarts
   restarts=$(unit_property NRestarts) || return 1
-  [[ ${restarts} =~ ^[0-9]+$ ]] && ((restarts >= 5)) && [[ $(kubelet_active) != active ]]
+  [[ ${restarts} =~ ^[0-9]+$ ]] && ((restarts >= RESTARTS_BEFORE + 5)) && [[ $(kubelet_active) != active ]]
 }
 
 # restore_kubelet ENABLED ACTIVE: as it was before; `activating` was a kubelet looping without a configuration.
@@ -89,6 +93,16 @@ restore_kubelet() {
       systemctl reset-failed kubelet.service 2> /dev/null || true
       ;;
   esac
+}
+
+# stop_timers: of ours, if somebody enabled them, before their units go.
+stop_timers() {
+  local path
+  [[ -z ${ROOT} ]] || return 0
+  for path in "${UNDO_ORDER[@]}"; do
+    [[ ${path} == /etc/systemd/system/*.timer && ${EARLIER[${path}]} == absent ]] || continue
+    systemctl disable --now "${path##*/}" > /dev/null 2>&1 || true
+  done
 }
 
 # etcd_processes: process ids of this member's etcd, found by its command line.

@@ -3,7 +3,6 @@
 
 do_install() {
   local minimum=waiting
-  ! installed_copy || bad_usage "this is the copy left on the host, which has no files to install: run the bundle itself"
   take_lock
   settle_interrupted
   if already_installed; then
@@ -35,14 +34,30 @@ do_install() {
   conclude
 }
 
+need_root() {
+  ((EUID == 0)) || die "${EXIT_PREFLIGHT}" "not running as root" "Run it with sudo. Nothing was changed."
+}
+
+# need_payload: for what needs the files of the bundle, keys included.
+need_payload() {
+  ! installed_copy || bad_usage "this is the copy left on the host, which has no files to install: run the bundle itself"
+  [[ ${CONF[SEALED]} == no ]] || damaged "its keys are sealed, and this installer has no way to open them"
+}
+
 # settle_interrupted: what a killed run left. The same bundle's install goes on; all else is finished first.
 settle_interrupted() {
   local journal=${STATE}/transaction
-  interrupted || return 0
-  if journal_has "${journal}" undo; then
+  local folder
+  local -a undoing=()
+  while read -r folder; do
+    ! journal_has "${folder}" undo || undoing+=("${folder}")
+  done < <(
+    printf '%s\n' "${journal}"
+    generations
+  )
+  if ((${#undoing[@]} > 0)); then
     say "An earlier run was interrupted while undoing; finishing that first."
-    JOURNAL=${journal}
-    undo_all "${journal}" || die "${EXIT_ROLLED_BACK}" "the interrupted run could not be undone: see the messages above"
+    undo_all "${undoing[@]}" || die "${EXIT_ROLLED_BACK}" "the interrupted run could not be undone: see the messages above"
   elif journal_has "${journal}" commit; then
     JOURNAL=${journal}
     before_install "${journal}"
@@ -144,11 +159,13 @@ main() {
   load_bundle
   verify_payload
   sweep_unpacked
+  [[ ${VERB} == preflight ]] || need_root
   case ${VERB} in
     health) do_health ;;
     rollback) do_rollback ;;
     uninstall) do_uninstall ;;
     *)
+      need_payload
       right_host
       "do_${VERB}"
       ;;

@@ -106,7 +106,10 @@ files_in_place() {
 # make_data_folder: made here, 0700 as kubeadm does; kubelet would make it 0755.
 make_data_folder() {
   local path=${CONF[DATA_DIR]}
-  [[ -z ${NOTED[${path}]-} ]] || return 0
+  if [[ -n ${NOTED[${path}]-} ]]; then
+    [[ -d ${ROOT}${path} ]] || mkdir -m 0700 -- "${ROOT}${path}"
+    return 0
+  fi
   if [[ -d ${ROOT}${path} ]]; then
     # a member's data that is there now is ours and stays; see the check `data-dir`
     [[ -e ${ROOT}${path}/member ]] || note member "${path}"

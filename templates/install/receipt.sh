@@ -127,6 +127,8 @@ write_receipt() {
   local name new
   name=${STATE}/receipts/$(timestamp)-${VERB}.json
   new=${STATE}/receipts/.new
+  # two runs within a second
+  while [[ -e ${name} ]]; do name=${name%.json}+.json; done
   if mkdir -p -- "${STATE}/receipts" \
     && receipt_json "$1" "$2" > "${new}" && sync -- "${new}" && mv -fT -- "${new}" "${name}"; then
     say "Receipt: ${name}"

@@ -13,6 +13,7 @@ read_earlier() {
   EARLIER=()
   UNDO_ORDER=()
   for folder in "$@"; do
+    [[ -f ${folder}/journal ]] || continue
     while read -r word rest; do
       case ${word} in
         absent) remember_earlier "${rest}" absent ;;
@@ -35,12 +36,10 @@ trouble() {
 
 # undo FOLDER...: journals, newest first. Never stops at a failure; counts them in UNDO_TROUBLE.
 undo() {
-  local folder pod=${CONF[STATIC_POD_MANIFEST]} index
+  local pod=${CONF[STATIC_POD_MANIFEST]} index
   UNDO_TROUBLE=0
-  for folder in "$@"; do
-    printf 'undo\n' >> "${folder}/journal" || trouble "cannot write to ${folder}/journal"
-  done
   read_earlier "$@"
+  stop_timers
   # a static Pod that was not there before goes first, while our kubelet can still stop its container
   if [[ ${EARLIER[${pod}]-} == absent ]]; then
     restore "${pod}"
@@ -50,9 +49,18 @@ undo() {
     restore "${UNDO_ORDER[index]}"
   done
   undo_rest "$@"
-  folder=${!#}
-  # shellcheck disable=SC2046  # two words
-  restore_kubelet $(journal_line "${folder}" kubelet || printf 'none none')
+  undo_units "$@"
+}
+
+# undo_units FOLDER...: kubelet as the oldest journal found it, if any of them touched it.
+undo_units() {
+  local folder touched=no enabled active
+  for folder in "$@"; do
+    ! journal_has "${folder}" units || touched=yes
+  done
+  [[ ${touched} == yes ]] || return 0
+  read -r enabled active <<< "$(journal_line "${!#}" kubelet || printf 'none none')"
+  restore_kubelet "${enabled}" "${active}"
 }
 
 # restore PATH: to what read_earlier found.
@@ -84,6 +92,7 @@ undo_rest() {
   local folder line index
   local -a lines
   for folder in "$@"; do
+    [[ -f ${folder}/journal ]] || continue
     mapfile -t lines < "${folder}/journal"
     for ((index = ${#lines[@]} - 1; index >= 0; index--)); do
       line=${lines[index]}
@@ -171,14 +180,12 @@ undo_failed() {
 
 # do_rollback: the newest change; an interrupted one counts as the newest.
 do_rollback() {
-  local -a folders
+  local -a folders=()
   take_lock
-  if [[ -d ${STATE}/transaction ]]; then
+  if interrupted; then
     folders=("${STATE}/transaction")
-    interrupted || {
-      drop_journal "${STATE}/transaction"
-      folders=()
-    }
+  else
+    rm -rf -- "${STATE}/transaction"
   fi
   [[ -n ${folders[0]-} ]] || mapfile -t -n 1 folders < <(generations)
   finish_undo rollback rolled-back "Nothing to roll back: bundlegen has changed nothing on this host." ${folders[0]:+"${folders[@]}"}
@@ -192,15 +199,28 @@ do_uninstall() {
   finish_undo uninstall uninstalled "Nothing to uninstall: bundlegen has changed nothing on this host." ${folders[0]:+"${folders[@]}"}
 }
 
+# mark_undo FOLDER...: so that a run after an interruption finishes the undoing before anything else.
+mark_undo() {
+  local folder
+  for folder in "$@"; do
+    journal_has "${folder}" undo && continue
+    { printf 'undo\n' >> "${folder}/journal" && sync -- "${folder}/journal"; } \
+      || die "${EXIT_ROLLED_BACK}" "cannot write to ${folder}/journal; nothing was changed" \
+        "Make room or make it writable, then run this again."
+  done
+}
+
 # finish_undo VERB OUTCOME NOTHING-TO-DO FOLDER...
 finish_undo() {
   local verb=$1 done_word=$2 nothing=$3
   shift 3
   if (($# == 0)); then
+    tidy_state
     say "${nothing}"
     return 0
   fi
   trap '' HUP INT TERM
+  mark_undo "$@"
   before_undo "$@"
   if undo_all "$@"; then
     write_receipt 0 "${done_word}"
