@@ -94,7 +94,7 @@ def canonical_san(text: str) -> str:
     return str(ip)
 
 
-def check_dns_name(text: str, *, wildcard: bool = False, longest: int = MAX_DNS) -> None:
+def check_dns_name(text: str, what: str = "DNS name", *, wildcard: bool = False, longest: int = MAX_DNS) -> None:
     """Raise :class:`RejectedError` unless ``text`` is a DNS-1123 subdomain in lower case (or a wildcard)."""
     name = text.removeprefix("*.") if wildcard else text
     if len(text) > longest:
@@ -105,7 +105,7 @@ def check_dns_name(text: str, *, wildcard: bool = False, longest: int = MAX_DNS)
         raise RejectedError(f"{show(text)} is an IP address, a name is wanted", "give the host a name, such as infra0")
     if _SUBDOMAIN.fullmatch(name):
         return
-    raise RejectedError(f"{show(text)} is not a DNS name", _name_hint(text, name))
+    raise RejectedError(f"{show(text)} is not a {what}", _name_hint(text, name))
 
 
 def show(text: str, longest: int = 60) -> str:
@@ -124,7 +124,7 @@ def _name_hint(text: str, name: str) -> str:
         return f"write {'*.' if text != name else ''}{lowered}"
     if not text.isascii():
         return "write international names in their xn-- form"
-    return "lower-case letters, digits, '-' and '.'; each part between dots starts and ends with a letter or digit"
+    return "use lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part"
 
 
 def _unusable(ip: IPAddress) -> str:

@@ -68,7 +68,7 @@ def _text(path: Path) -> str:
         # Without O_NONBLOCK a pipe that nobody writes to would hang.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise _unreadable(path, "is not a file", "name the specification itself, such as cluster.yaml")
+                raise _unreadable(path, "is not a file", "name a file")
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise _unreadable(path, *_why(error)) from error
@@ -113,7 +113,7 @@ def _why(error: OSError | ValueError) -> tuple[str, str]:
         case errno.EACCES | errno.EPERM:
             return "may not be read", "check its permissions and those of its folder"
         case errno.EISDIR:
-            return "is not a file", "name the specification itself, such as cluster.yaml"
+            return "is not a file", "name a file"
         case _:
             return f"cannot be read: {getattr(error, 'strerror', None) or error}", "check the path"
 
@@ -145,7 +145,7 @@ def _unusable(file: Path) -> tuple[str, str] | None:
         message, hint = _why(error)
         return f"{shown} {message}", "paths are relative to the specification" if message == "does not exist" else hint
     if not stat.S_ISREG(status.st_mode):
-        return f"{shown} is not a file", "name the file itself"
+        return f"{shown} is not a file", "name a file"
     return (f"{shown} is empty", "replace it") if status.st_size == 0 else None
 
 

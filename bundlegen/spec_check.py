@@ -67,6 +67,7 @@ def check(data: Any, known: Iterable[Finding] = (), written: Mapping[Path, str] 
     else:
         cluster = Cluster.model_validate(_stand_in_cluster())
         broken.add(())
+    problems = _without_consequences(problems)
     for rule in _RULES:
         problems.extend(
             found for found in rule(cluster) if not any(_within(path, broken) for path in (found.path, *found.involves))
@@ -77,6 +78,12 @@ def check(data: Any, known: Iterable[Finding] = (), written: Mapping[Path, str] 
         tuple(found for found in problems if found.warning),
         frozenset(broken),
     )
+
+
+def _without_consequences(problems: list[Finding]) -> list[Finding]:
+    """``problems`` without "x is missing" where another says that y was probably meant to be x."""
+    meant = {(*found.path[:-1], found.hint[13:-1]) for found in problems if found.hint.startswith("did you mean ")}
+    return [found for found in problems if found.message != "is missing" or found.path not in meant]
 
 
 def _within(path: Path, broken: Iterable[Path]) -> bool:

@@ -97,7 +97,7 @@ def _kind(value: Any) -> str:
         case None:
             return "nothing"
         case bool():
-            return str(value).lower()
+            return "a truth value"
         case int() | float():
             return "a number"
         case str():
@@ -117,6 +117,8 @@ def _not_text(path: Path, value: Any, written: str) -> tuple[str, str]:
             "extraArgs",
         ) else "write one, or remove the line"
     shown = written or str(value).lower()
+    if path[-1] == "address":
+        return f"{shown} is {_kind(value)}, an IP address is wanted", "write it like 10.0.0.6 or fd00::6"
     if path == ("kubernetesVersion",):
         number = shown.lstrip("v")
         whole = f"v{number}.0" if number.count(".") == 1 else "v1.31.4"

@@ -47,7 +47,7 @@ def closest(word: str, candidates: Iterable[str]) -> str:
     known = {_folded(candidate): candidate for candidate in candidates}
     if _folded(word) in known:
         return known[_folded(word)]
-    near = difflib.get_close_matches(_folded(word[:64]), known, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(_folded(word[:64]), known, n=1, cutoff=0.75)
     return known[near[0]] if near else ""
 
 

@@ -68,7 +68,7 @@ def sans_own_nobody_else(cluster: Cluster) -> Iterator[Finding]:
                     path,
                     f"{san} is the {via} of {cluster.hosts[other].name}: this certificate could stand in for it",
                     "remove it",
-                    involves=(("hosts", other, "name"), ("hosts", other, "address")),
+                    involves=(("hosts", other, via),),
                 )
             elif san.startswith("*.") and san[2:] in parents:
                 covered = cluster.hosts[_covered(cluster, san[2:], index, parents[san[2:]])].name
@@ -147,7 +147,10 @@ def ports_distinct(cluster: Cluster) -> Iterator[Finding]:
         port = getattr(cluster.ports, name)
         if port in taken:
             use, path = taken[port]
-            yield Finding(("ports", name), f"{port} is taken by {use}", "choose another port", involves=(path,))
+            if name in cluster.ports.model_fields_set or path[-1] not in extra:
+                yield Finding(("ports", name), f"{port} is taken by {use}", "choose another port", involves=(path,))
+            else:
+                yield Finding(path, f"{port} is etcd's {name} port", "choose another port", involves=(("ports", name),))
         else:
             taken[port] = (f"ports.{name}", ("ports", name))
 

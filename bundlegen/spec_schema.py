@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from bundlegen.durations import text_of
+
 _DIALECT: Final = GenerateJsonSchema.schema_dialect
 _TITLE: Final = "bundlegen cluster specification"
+
+
+class _Schema(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        """Durations by the rules of the specification, not by ISO 8601."""
+        return text_of(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
@@ -17,7 +26,7 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     pydantic's own differs in three ways: it titles every field after its Python name, it says ``null`` where a
     specification leaves the field out, and it lists defaults that stand for "none given".
     """
-    raw = model.model_json_schema(by_alias=True)
+    raw = model.model_json_schema(by_alias=True, schema_generator=_Schema)
     polished: dict[str, Any] = _polished(raw)
     polished["$defs"] = dict(sorted(polished["$defs"].items()))
     return {"$schema": _DIALECT, "title": _TITLE} | {key: value for key, value in polished.items() if key != "title"}

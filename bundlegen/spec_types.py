@@ -77,13 +77,13 @@ def _cluster_name(text: str) -> str:
         raise RejectedError(
             f"{show(text)} has a dot", "a cluster name is one label: lower-case letters, digits and '-'"
         )
-    check_dns_name(text, longest=MAX_NAME)
+    check_dns_name(text, "cluster name", longest=MAX_NAME)
     return text
 
 
 def host_name(text: str) -> str:
     """``text`` if kubeadm takes it as ``nodeRegistration.name`` and it can be a common name. Raises RejectedError."""
-    check_dns_name(text, longest=MAX_NAME)
+    check_dns_name(text, "host name", longest=MAX_NAME)
     if text in _RESERVED_HOST_NAMES:
         raise RejectedError(f"{show(text)} cannot name a host: {_RESERVED_HOST_NAMES[text]}", "choose another name")
     return text

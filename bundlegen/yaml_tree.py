@@ -232,7 +232,9 @@ _RESOLVER: Final = yaml.resolver.Resolver()
 
 def _scalar(node: yaml.ScalarNode, path: Path, tree: Tree) -> Any:
     text = str(node.value)
-    if node.style or node.tag == _STR:  # the C parser's style of a plain scalar is the empty text
+    if node.style or (
+        node.tag == _STR and not _resolves_plainly(node)
+    ):  # the C parser's style of a plain scalar is the empty text
         _check_tag(node, _STR, path, tree)
         return text
     if not _resolves_plainly(node):
@@ -267,6 +269,5 @@ def _second_reading(text: str) -> str:
 
 
 def _quote_hint(text: str) -> str:
-    quoted = f'in quotes if it is text: "{text[:60]}"'
     other = str(_YES_NO[text]).lower() if text in _YES_NO else "a plain decimal number"
-    return f"write it {quoted}; otherwise write {other}"
+    return f'if it is text, quote it: "{text[:60]}"; if not, write {other}'
