@@ -12,6 +12,16 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Nothing here depends on how fast the machine is; and in continuous integration, nothing depends on luck.
+settings.register_profile(
+    "bundlegen",
+    deadline=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("bundlegen")
 
 TESTS = Path(__file__).parent
 

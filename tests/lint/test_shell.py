@@ -56,7 +56,10 @@ def test_the_parts_are_in_the_house_format() -> None:
 def test_scripts() -> None:
     scripts = [file.as_posix() for file in shell_scripts()]
     assert {".ci/run", ".ci/setup"} <= set(scripts)
-    check([*SHELLCHECK, *scripts])
+    # Stand-ins for other programs live for one test: shellcheck's defaults do for them.
+    stand_ins = [name for name in scripts if name.startswith("tests/shell/")]
+    check([*SHELLCHECK, *(name for name in scripts if name not in stand_ins)])
+    check(["shellcheck", "--norc", *stand_ins])
     check([*SHFMT, *scripts])
 
 
