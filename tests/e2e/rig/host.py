@@ -37,7 +37,13 @@ class Host:
     """A booted, or bootable, host. Everything it writes is in a folder of its own above the shared layers."""
 
     def __init__(
-        self, spec: HostSpec, folder: Path, layers: Sequence[Path], keeper: Keeper, session_groups: tuple[Path, ...]
+        self,
+        spec: HostSpec,
+        folder: Path,
+        layers: Sequence[Path],
+        keeper: Keeper,
+        session_groups: tuple[Path, ...],
+        containerd: Path | None = None,
     ) -> None:
         self.spec = spec
         self.name = spec.name
@@ -45,6 +51,7 @@ class Host:
         self._layers = tuple(layers)
         self._keeper = keeper
         self._session_groups = session_groups
+        self._containerd = containerd
         self._groups: tuple[Path, ...] = ()
         self._container: Container | None = None
         self._leader = 0
@@ -79,15 +86,20 @@ class Host:
             return
         self._container.kill()
         self._container, self._leader = None, 0
+        # The kernel takes a dead namespace's interfaces away in its own time; the next boot wants the name now.
+        run([*self._keeper.enter(), "ip", "link", "delete", f"vb-{self.name}"], check=False)
         cgroups.remove(self._groups)
 
     def reset(self) -> None:
         """Pull the plug, throw away everything the host ever wrote, boot."""
+        self.discard()
+        self.boot()
+
+    def discard(self) -> None:
+        """Pull the plug and throw away everything the host ever wrote."""
         self.power_off()
         run([*self._keeper.enter(), "umount", self._folder / "root"], check=False)
-        for name in ("upper", "work", "containerd", "kubelet"):
-            shutil.rmtree(self._folder / name, ignore_errors=True)
-        self.boot()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     # Commands and files
 
@@ -118,6 +130,10 @@ class Host:
         """A host's file as seen from the testing machine (do not follow absolute links there)."""
         assert self._leader, f"{self.name} is down"
         return Path(f"/proc/{self._leader}/root") / path.lstrip("/")
+
+    def shared_path(self, path: str) -> Path:
+        """A host's file as programs see it that run inside the session's namespaces (Session.run)."""
+        return self._folder / "root" / path.lstrip("/")
 
     def read(self, path: str) -> str:
         return self.path(path).read_text()
@@ -175,6 +191,8 @@ class Host:
     def _mount(self) -> None:
         for name in ("upper", "work", "root", "containerd", "kubelet"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
+        if self._containerd and not any((self._folder / "containerd").iterdir()):
+            run(["cp", "--archive", "--reflink=auto", f"{self._containerd}/.", self._folder / "containerd"])
         root = self._keeper.path(self._folder / "root")
         if not (root / "etc").exists():
             lower = ":".join(str(layer) for layer in self._layers)

@@ -36,6 +36,7 @@ class Session:
         self._keeper = Keeper()
         network.make(self._keeper)
         self.hosts: list[Host] = []
+        self._stores: dict[tuple[Path, ...], Path] = {}
         atexit.register(self.close)
 
     def __enter__(self) -> Self:
@@ -44,13 +45,46 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def boot(self, specs: Sequence[HostSpec], layers: Sequence[Path]) -> list[Host]:
-        """Boot hosts side by side. layers: root file systems, the upper ones first."""
+    def boot(self, specs: Sequence[HostSpec], layers: Sequence[Path], images: Sequence[Path] = ()) -> list[Host]:
+        """Boot hosts side by side.
+
+        layers: root file systems, the upper ones first; images: docker-archives that containerd holds at boot.
+        """
         network.give_gateways(self._keeper, [address for spec in specs for address in spec.addresses])
-        new = [Host(spec, self.folder / spec.name, layers, self._keeper, self._groups) for spec in specs]
-        self.hosts += new
-        at_once([host.boot for host in new])
+        containerd = self._image_store(layers, tuple(images)) if images else None
+        new = [self._host(spec, layers, containerd) for spec in specs]
+        try:
+            at_once([host.boot for host in new])
+        except BaseException:
+            self.discard(new)
+            raise
         return new
+
+    def discard(self, hosts: Sequence[Host]) -> None:
+        """Pull the plug of these hosts and forget all they wrote; their names and addresses are free again."""
+        for host in list(hosts):
+            host.discard()
+            self.hosts.remove(host)
+
+    def _host(self, spec: HostSpec, layers: Sequence[Path], containerd: Path | None = None) -> Host:
+        host = Host(spec, self.folder / spec.name, layers, self._keeper, self._groups, containerd)
+        self.hosts.append(host)
+        return host
+
+    def _image_store(self, layers: Sequence[Path], images: tuple[Path, ...]) -> Path:
+        """A /var/lib/containerd with these images, made by a host of its own: to copy it is faster than to import."""
+        if images not in self._stores:
+            host = self._host(HostSpec("store", ()), layers)
+            host.boot()
+            for image in images:
+                host.exec(["ctr", "--namespace", "k8s.io", "images", "import", host.put(image, "/var/tmp/")])
+            host.exec(["systemctl", "stop", "containerd"])
+            host.power_off()
+            store = self.folder / f"containerd{len(self._stores)}"
+            (self.folder / "store" / "containerd").rename(store)
+            self.discard([host])
+            self._stores[images] = store
+        return self._stores[images]
 
     def run(self, argv: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a program of this machine inside the hosts' network; options as commands.run takes them."""
@@ -135,7 +169,12 @@ def _slot() -> IO[str]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
+        for other in files:
+            if other is not file:
+                other.close()
         return file
-    chosen = files[os.getpid() % SETS_AT_ONCE]
+    chosen = files.pop(os.getpid() % SETS_AT_ONCE)
+    for other in files:
+        other.close()
     fcntl.flock(chosen, fcntl.LOCK_EX)
     return chosen

@@ -1,0 +1,119 @@
+"""A cluster under test: its specification, its bundles, and what is done with them on hosts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from tests.e2e.rig import images, machine
+from tests.e2e.rig.commands import run
+from tests.e2e.rig.host import Host
+from tests.e2e.rig.session import Session
+
+GUIDE_ADDRESSES = ("10.0.0.6", "10.0.0.7", "10.0.0.8")
+STICK = "/root/stick"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One host of the specification."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A built cluster."""
+
+    name: str
+    folder: Path
+    hosts: tuple[Member, ...]
+    client_port: int
+
+    @classmethod
+    def make(
+        cls, folder: Path, name: str, version: str, addresses: Sequence[str] = GUIDE_ADDRESSES, **spec: Any
+    ) -> Self:
+        """Write cluster.yaml into folder and build it there. spec: more of the specification's fields."""
+        hosts = tuple(Member(f"infra{index}", address) for index, address in enumerate(addresses))
+        minor = int(version.split(".")[1])
+        kubelet = dict(spec.pop("kubelet", {}))
+        if minor >= 35 and not machine.cgroups_are_v2():
+            kubelet["extraConfig"] = {"failCgroupV1": False, **kubelet.get("extraConfig", {})}
+        document: dict[str, Any] = {
+            "name": name,
+            "kubernetesVersion": version,
+            "hosts": [{"name": host.name, "address": host.address} for host in hosts],
+            **({"kubelet": kubelet} if kubelet else {}),
+            **spec,
+        }
+        (folder / "cluster.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        bundlegen(["build", "cluster.yaml"], folder)
+        return cls(name, folder, hosts, document.get("ports", {}).get("client", 2379))
+
+    @property
+    def out(self) -> Path:
+        """The change folder."""
+        return self.folder / "out" / self.name / "create"
+
+    def bundle(self, member: int | str) -> Path:
+        """A host's bundle, by name or position."""
+        name = self.hosts[member].name if isinstance(member, int) else member
+        return self.out / f"{name}.run"
+
+    def endpoint(self, member: int) -> str:
+        address = self.hosts[member].address
+        return f"https://[{address}]:{self.client_port}" if ":" in address else f"https://{address}:{self.client_port}"
+
+    @property
+    def endpoints(self) -> str:
+        return ",".join(self.endpoint(index) for index in range(len(self.hosts)))
+
+
+def bundlegen(arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run bundlegen: this checkout's, or the one-file build that BUNDLEGEN_E2E_BUNDLEGEN names."""
+    given = os.environ.get("BUNDLEGEN_E2E_BUNDLEGEN")
+    program = [given] if given else [sys.executable, "-m", "bundlegen"]
+    return run([*program, *arguments], cwd=cwd)
+
+
+def carry(host: Host, bundle: Path, folder: str = STICK) -> str:
+    """Copy a bundle on to a host; returns its path there."""
+    return host.put(bundle, f"{folder}/")
+
+
+def run_bundle(
+    host: Host, bundle: Path, *arguments: str, expect: int | None = 0, shell: Sequence[str] = ("sh",), **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Carry a bundle to the host and run it. expect: the exit code that must come of it; None for any."""
+    inside = carry(host, bundle)
+    words = [*shell, inside, *(["--", *arguments] if arguments else [])]
+    done = host.exec(words, check=False, timeout=options.pop("timeout", 400), **options)
+    said = f"{host.name}: {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    assert expect is None or done.returncode == expect, said
+    assert "PRIVATE KEY" not in done.stdout + done.stderr
+    return done
+
+
+def etcdctl(session: Session, cluster: Cluster, *arguments: str, keys_of: Host, check: bool = True) -> str:
+    """Run Debian's etcdctl in the hosts' network, with the certificates that a bundle put on a host."""
+    pki = keys_of.shared_path("/etc/kubernetes/pki/etcd")
+    program = images.etcd_programs() / "usr/bin/etcdctl"
+    tls: list[str | Path] = [
+        "--cacert",
+        pki / "ca.crt",
+        "--cert",
+        pki / "healthcheck-client.crt",
+        "--key",
+        pki / "healthcheck-client.key",
+    ]
+    done = session.run([program, *tls, *arguments], check=check, timeout=60)
+    return done.stdout + ("" if check else done.stderr)

@@ -1,0 +1,87 @@
+"""Fixtures of the end-to-end tests: hosts, bundles, and what plays Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.clusters import Cluster
+from tests.e2e.rig import binaries as rig_binaries
+from tests.e2e.rig import images, machine
+from tests.e2e.rig.binaries import Binaries
+from tests.e2e.rig.host import Host, HostSpec
+from tests.e2e.rig.rootfs import rootfs
+from tests.e2e.rig.session import Session
+
+DEFAULT_VERSION = "v1.31.4"
+
+BootHosts = Callable[..., list[Host]]
+
+
+@pytest.fixture(scope="session")
+def session() -> Iterator[Session]:
+    """Where hosts are booted; skips if this machine cannot."""
+    if reason := machine.reason_against():
+        pytest.skip(reason)
+    with Session() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Binaries:
+    """The stand-ins, or the real kubelet and kubeadm that the environment names."""
+    return rig_binaries.from_environment(DEFAULT_VERSION)
+
+
+@pytest.fixture(scope="session")
+def kubernetes_version(binaries: Binaries) -> str:
+    """The version every specification here asks for."""
+    return binaries.version
+
+
+@pytest.fixture(scope="session")
+def layers(session: Session, binaries: Binaries) -> tuple[Path, ...]:
+    """The file systems a host is made of."""
+    return (binaries.layer(session.folder / "layer"), rootfs())
+
+
+@pytest.fixture(scope="session")
+def archives(binaries: Binaries) -> tuple[Path, ...]:
+    """The images this Kubernetes version asks for, as docker-archives."""
+    return (images.etcd_archive(binaries.etcd_image), images.pause_archive(binaries.pause_image))
+
+
+@pytest.fixture(scope="module")
+def boot(session: Session, layers: tuple[Path, ...], archives: tuple[Path, ...]) -> Iterator[BootHosts]:
+    """Boot a cluster's hosts; they last until the module's end, or until the next call of this."""
+    booted: list[Host] = []
+
+    def boot_hosts(cluster: Cluster, *, with_images: bool = True, over: Sequence[Path] = ()) -> list[Host]:
+        session.discard(booted)
+        booted.clear()
+        prefix = 64 if ":" in cluster.hosts[0].address else 24
+        specs = [HostSpec(host.name, (f"{host.address}/{prefix}",)) for host in cluster.hosts]
+        booted.extend(session.boot(specs, (*over, *layers), archives if with_images else ()))
+        return list(booted)
+
+    yield boot_hosts
+    session.discard(booted)
+
+
+@pytest.fixture(scope="session")
+def make_cluster(tmp_path_factory: pytest.TempPathFactory, kubernetes_version: str) -> Callable[..., Cluster]:
+    """Write a specification and build its bundles; keyword arguments as in clusters.make."""
+
+    def make(name: str, **changes: Any) -> Cluster:
+        return Cluster.make(tmp_path_factory.mktemp(name), name, kubernetes_version, **changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def guide(make_cluster: Callable[..., Cluster]) -> Cluster:
+    """The guide's three hosts with all defaults."""
+    return make_cluster("guide")
