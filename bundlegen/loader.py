@@ -188,5 +188,5 @@ def _matches(pattern: str, folder: Path) -> Iterator[Path]:
     if os.path.lexists(folder / pattern):
         yield folder / pattern
         return
-    for name in sorted(glob.glob(pattern, root_dir=folder, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+    for name in sorted(glob.glob(pattern, root_dir=folder)):  # noqa: PTH207 - Path.glob takes no absolute pattern
         yield folder / name

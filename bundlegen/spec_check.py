@@ -7,7 +7,7 @@ same, and what they find because of a stand-in is dropped. So one run names ever
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,8 +86,8 @@ def _without_consequences(problems: list[Finding]) -> list[Finding]:
     return [found for found in problems if found.message != "is missing" or found.path not in meant]
 
 
-def _within(path: Path, broken: Iterable[Path]) -> bool:
-    return any(path[: len(bad)] == bad for bad in broken)
+def _within(path: Path, broken: Set[Path]) -> bool:
+    return any(path[:length] in broken for length in range(len(path) + 1))
 
 
 def _stand_in_host(number: int) -> dict[str, str]:

@@ -16,7 +16,7 @@ import yaml
 from bundlegen.addresses import show
 from bundlegen.spec_finding import Finding, Path
 
-MAX_NODES: Final = 100_000
+MAX_NODES: Final = 20_000
 MAX_DEPTH: Final = 50
 Place = tuple[int, int]
 _STR: Final = "tag:yaml.org,2002:str"
