@@ -7,7 +7,8 @@ same, and what they find because of a stand-in is dropped. So one run names ever
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,7 +87,7 @@ def _without_consequences(problems: list[Finding]) -> list[Finding]:
     return [found for found in problems if found.message != "is missing" or found.path not in meant]
 
 
-def _within(path: Path, broken: Set[Path]) -> bool:
+def _within(path: Path, broken: AbstractSet[Path]) -> bool:
     return any(path[:length] in broken for length in range(len(path) + 1))
 
 
