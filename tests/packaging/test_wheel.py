@@ -88,7 +88,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
     )
     (site,) = folder.glob("lib/python*/site-packages")
-    # As a path only: an editable bundlegen in there has hooks of its own, which a path does not run.
+    # As a path only: the .pth file of an editable bundlegen in there is not read then.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return folder
 
