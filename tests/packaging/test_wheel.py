@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -132,10 +133,7 @@ def test_installed_command_builds_the_example(installed: Path, tmp_path: Path) -
 def test_a_wheel_without_templates_says_so(installed: Path, tmp_path: Path) -> None:
     """The fault that a missing `package_data` line makes: it must name itself and not look elsewhere."""
     (site,) = installed.glob("lib/python*/site-packages/bundlegen")
-    broken = tmp_path / "bundlegen"
-    broken.mkdir()
-    for name in ("__init__.py", "errors.py", "resources.py"):
-        (broken / name).write_bytes((site / name).read_bytes())
+    shutil.copytree(site, tmp_path / "bundlegen", ignore=shutil.ignore_patterns("templates"))
     (tmp_path / "templates").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", SHOW_TEMPLATES], cwd=tmp_path, capture_output=True, text=True, check=False
