@@ -195,7 +195,7 @@ do_health() {
     code=$(health_exit)
     if [[ ${code} == 0 ]] || (($(now) - start >= ${WAIT:-0})); then break; fi
     progress "$(($(now) - start))" "${REASON}"
-    sleep 2
+    sleep 1
   done
   end_progress
   report_health "${code}"

@@ -120,6 +120,8 @@ keep() {
 
 # commit: from here on the install is done, whatever happens.
 commit() {
+  # what is left takes a moment, and to stop in it would help nobody
+  trap '' HUP INT TERM
   note commit
   TRANSACTION=committed
 }

@@ -35,9 +35,10 @@ die() {
   exit "${code}"
 }
 
-# have COMMAND: is it on this host?
+# have COMMAND: is it on this host? (type -P also finds what may not be executed)
 have() {
-  type -P "$1" > /dev/null
+  local path
+  path=$(type -P "$1") && [[ -x ${path} ]]
 }
 
 now() {

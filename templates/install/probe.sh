@@ -158,7 +158,7 @@ await_install() {
     esac
     ((elapsed < SECONDS_TO_WAIT)) || break
     progress "${elapsed}" "${REASON}"
-    sleep 2
+    sleep 1
   done
   end_progress
   case ${LEVEL} in

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Makes one sandbox: namespaces of its own, a root of tmpfs and read-only binds, stand-ins first on PATH.
-# Arguments: folder for the root, folder of stand-ins, Python's prefix, Python, host name. Stays until killed.
+# Arguments: folder for the root, folder of stand-ins, Python's prefix, Python, host name, address. Stays until killed.
 set -eu
-root=$1 stubs=$2 prefix=$3 python=$4 name=$5
+root=$1 stubs=$2 prefix=$3 python=$4 name=$5 address=$6
 mount --make-rprivate /
 mount -t tmpfs -o mode=0755 tmpfs "$root"
 mkdir -p "$root"/{usr,etc,var,run,tmp,dev,proc,sys,root,media}
@@ -26,6 +26,9 @@ mount -t tmpfs tmpfs "$root/sys"
 mkdir -p "$root/sys/fs/cgroup"
 mkdir -p "$root$prefix"
 mount --bind "$prefix" "$root$prefix"
+# what stand-ins note down is not part of the host's tree, and must not run out of space with it
+mkdir "$root/var/stub"
+mount -t tmpfs tmpfs "$root/var/stub"
 # stand-ins: a copy, so that a test may take one away
 mkdir -p "$root/var/stub/bin"
 cp "$stubs"/* "$root/var/stub/bin/"
@@ -49,5 +52,8 @@ echo "Filename Type Size Used Priority" > "$root/var/stub/swaps"
 mount --bind "$root/var/stub/swaps" "$root/proc/swaps"
 hostname "$name"
 ip link set lo up
-ip address add 10.0.0.6/24 dev lo
+case $address in
+  *:*) ip address add "$address/64" dev lo nodad ;;
+  *) ip address add "$address/24" dev lo ;;
+esac
 exec chroot "$root" /bin/bash -c 'echo ready; while read -r _; do :; done'

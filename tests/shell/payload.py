@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import io
 import ipaddress
+import json
 import shutil
+import tarfile
 import time
 from dataclasses import dataclass, field
 from functools import cache
@@ -118,12 +121,12 @@ class Payload:
             self.files[f"{PKI}/{base}.key"] = ("0600", key)
 
     def _make_texts(self) -> None:
-        initial = ",".join(f"{name}=https://{address}:2380" for name, address in self.members.items())
+        initial = ",".join(f"{name}=https://{bracketed(address)}:2380" for name, address in self.members.items())
         arguments = [
             f"--name={self.host}",
             "--data-dir=/var/lib/etcd",
             f"--initial-cluster={initial}",
-            f"--listen-client-urls=https://{self.address}:2379",
+            f"--listen-client-urls=https://{bracketed(self.address)}:2379",
             self.etcd_argument,
         ]
         pod = "spec:\n  containers:\n  - command:\n    - etcd\n" + "".join(f"    - {one}\n" for one in arguments)
@@ -154,6 +157,16 @@ class Payload:
             "HEALTH_COMMAND": HEALTH, "SEALED": "no",
         } | self.conf  # fmt: skip
 
+    def add_image(self, path: str, *names: str) -> None:
+        """A docker-archive that names these images."""
+        text = json.dumps([{"Config": "c.json", "RepoTags": names, "Layers": []}]).encode()
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            member = tarfile.TarInfo("manifest.json")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+        self.files[path] = ("0600", stream.getvalue())
+
     def write(self, folder: Path) -> Path:
         """The payload as a folder; returns it."""
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,6 +182,10 @@ class Payload:
 
     def _conf_text(self) -> str:
         return "".join(f"{key}='{value}'\n" for key, value in sorted(self.conf.items()))
+
+
+def bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 @cache

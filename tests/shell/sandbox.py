@@ -10,32 +10,43 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from tests.shell.payload import STATE, Payload
 
 HERE = Path(__file__).parent
 TREES = ("etc", "var/lib", "usr/local/bin")
+MUTATORS = ("cat", "chmod", "chown", "cp", "kubeadm", "mkdir", "mv", "rm", "rmdir", "sync", "systemctl")
 Tree = dict[str, tuple[str, ...]]
 
 
 class Sandbox:
     """One host; use as a context manager."""
 
-    def __init__(self, folder: Path, name: str = "infra0") -> None:
+    def __init__(self, folder: Path, name: str = "infra0", address: str = "10.0.0.6") -> None:
         self.folder = folder
         self.name = name
+        self.address = address
+        self.spawned: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         mount_point = self.folder / "root"
         mount_point.mkdir(parents=True)
         python = os.path.realpath(sys.executable)
         unshare = ["unshare", "--mount", "--net", "--pid", "--uts", "--fork", "--kill-child", "/bin/bash"]
-        arguments = [HERE / "enter.bash", mount_point, HERE / "stubs", sys.base_prefix, python, self.name]
-        self.keeper = subprocess.Popen(
-            [*unshare, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        arguments: list[str | Path] = [
+            HERE / "enter.bash",
+            mount_point,
+            HERE / "stubs",
+            sys.base_prefix,
+            python,
+            self.name,
+            self.address,
+        ]
+        self.keeper = subprocess.Popen([*unshare, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.keeper.stdout is not None
         assert self.keeper.stdout.readline() == "ready\n", "the sandbox could not be made; it needs root"
         children = Path(f"/proc/{self.keeper.pid}/task/{self.keeper.pid}/children").read_text().split()
@@ -47,6 +58,8 @@ class Sandbox:
         # the process that is number 1 in the sandbox takes all others, and the mounts, with it
         os.kill(self.pid, 9)
         self.keeper.communicate()
+        for process in self.spawned:
+            process.wait()
 
     def path(self, path: str) -> Path:
         """Where a path of the host is to be found from here."""
@@ -70,6 +83,22 @@ class Sandbox:
             stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", **(env or {})}, timeout=timeout, check=False,
         )  # fmt: skip
 
+    def spawn(self, name: str, *arguments: str) -> None:
+        """A process of the host that lives as long as the host; Python, under the name given."""
+        python = self.stubbed("python").strip()
+        env = {"PYTHONHOME": sys.base_prefix, "PATH": "/usr/bin:/bin"}
+        argv = self.command(["/bin/bash", "-c", 'exec -a "$0" "$@"', name, python, *arguments])
+        quiet = subprocess.DEVNULL
+        self.spawned.append(subprocess.Popen(argv, env=env, stdin=quiet, stdout=quiet, stderr=quiet))
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Waits for something that a spawned process does."""
+        for _ in range(500):
+            if true():
+                return
+            time.sleep(0.02)
+        raise AssertionError("it never came true")
+
     def unpack(self, payload: Payload, where: str = "/run/bundlegen-unpack.1.x") -> str:
         """The payload as makeself's stub leaves it. Process 1 is alive, so that it is not swept away."""
         payload.write(self.folder / "payload")
@@ -88,6 +117,36 @@ class Sandbox:
         self, folder: str, *arguments: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         return self.execute("/bin/bash", "-p", f"{folder}/install.sh", *arguments, env=env)
+
+    def arm(self, point: int, action: str) -> None:
+        """At the call with this number of a command that changes something, `action` happens; see stubs/fault."""
+        fault = self.path("/var/stub/fault")
+        shutil.rmtree(fault, ignore_errors=True)
+        fault.mkdir()
+        (fault / "armed").write_text(str(point))
+        (fault / "action").write_text(action)
+        commands, real = self.path("/var/stub/bin"), self.path("/var/stub/real")
+        real.mkdir(exist_ok=True)
+        for name in MUTATORS:
+            if (HERE / "stubs" / name).exists() and not (real / name).exists():
+                (commands / name).rename(real / name)
+            shutil.copy(commands / "fault", commands / name)
+
+    def disarm(self) -> list[str]:
+        """Back to normal; the calls that were counted."""
+        fault = self.path("/var/stub/fault")
+        calls = (fault / "log").read_text().splitlines() if (fault / "log").exists() else []
+        shutil.rmtree(fault)
+        self.execute("/usr/bin/mount", "-o", "remount,rw", "/etc")
+        self.execute("/usr/bin/mount", "-o", "remount,rw", "/var")
+        for file in ("/etc/full", "/var/full"):
+            self.path(file).unlink(missing_ok=True)
+        return calls
+
+    def run_armed(self, folder: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Like run, as a process group of its own, so that it can be killed whole."""
+        start = 'echo $$ > /var/stub/fault/group; exec /bin/bash -p "$0"/install.sh "$@"'
+        return self.execute("/usr/bin/setsid", "--wait", "/bin/bash", "-c", start, folder, *arguments)
 
     def tree(self, *, times: bool = False, receipts: bool = False) -> Tree:
         """Every file and folder of the host that may change: kind, mode, owner, content, and times if asked."""
@@ -123,7 +182,7 @@ def _facts(path: Path, *, times: bool) -> tuple[str, ...]:
     status = path.lstat()
     facts = [oct(status.st_mode), f"{status.st_uid}:{status.st_gid}"]
     if path.is_symlink():
-        facts.append(os.readlink(path))
+        facts.append(str(path.readlink()))
     elif path.is_file():
         facts.append(hashlib.sha256(path.read_bytes()).hexdigest())
     if times:

@@ -13,7 +13,9 @@ import threading
 
 STUB = pathlib.Path("/var/stub")
 PKI = pathlib.Path("/etc/kubernetes/pki/etcd")
-ARGUMENTS = dict(argument[2:].split("=", 1) for argument in sys.argv[1:] if argument.startswith("--") and "=" in argument)
+ARGUMENTS = dict(
+    argument[2:].split("=", 1) for argument in sys.argv[1:] if argument.startswith("--") and "=" in argument
+)
 MEMBERS = ARGUMENTS["initial-cluster"].split(",")
 
 
@@ -51,7 +53,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             count = len(MEMBERS) + (1 if mode() == "wrong-count" else 0)
             self.reply(200, json.dumps({"members": [{"ID": str(n), "peerURLs": ["x"]} for n in range(count)]}))
         elif self.path == "/v3/maintenance/alarm":
-            self.reply(200, '{"header":{},"alarms":[{"memberID":"1","alarm":"NOSPACE"}]}' if mode() == "alarm" else '{"header":{}}')
+            self.reply(
+                200,
+                '{"header":{},"alarms":[{"memberID":"1","alarm":"NOSPACE"}]}' if mode() == "alarm" else '{"header":{}}',
+            )
         elif self.path == "/v3/maintenance/status":
             self.reply(200, '{"version":"3.5.15","dbSize":"20480","leader":"1234"}')
         else:
@@ -61,23 +66,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def __init__(self, address, port):
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        super().__init__((address, port), Handler)
+
+
 def serve(address, port, context=None):
-    server = http.server.ThreadingHTTPServer((address, port), Handler)
+    server = Server(address, port)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
-if mode() == "broken":
+if mode() == "broken" or ARGUMENTS.get("broken"):
     sys.exit("stand-in: broken on purpose")
 pathlib.Path(ARGUMENTS["data-dir"], "member").mkdir(parents=True, exist_ok=True)
-address = ARGUMENTS["listen-client-urls"].removeprefix("https://").rsplit(":", 1)[0]
+address = ARGUMENTS["listen-client-urls"].removeprefix("https://").rsplit(":", 1)[0].strip("[]")
+FAMILY = socket.AF_INET6 if ":" in address else socket.AF_INET
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(PKI / "server.crt", PKI / "server.key")
 context.load_verify_locations(PKI / "ca.crt")
 context.verify_mode = ssl.CERT_REQUIRED
 serve("127.0.0.1", 2381)
 serve(address, 2379, context)
-peer = socket.create_server((address, 2380))
+peer = socket.create_server((address, 2380), family=FAMILY)
 while True:
     peer.accept()[0].close()
