@@ -83,6 +83,14 @@ _SIZES: Final = (
     rf'test "\$leftspace" -lt {_NEED}; then',
     rf"to decompress \$0 \({_NEED} KB\)",
 )
+_FILLED: Final = (
+    ("LABEL", r'^label="[^"\n]*"$'),
+    ("CRC", r'^CRCsum="[0 ]+"$'),
+    ("MD5", r'^MD5="[0 ]+"$'),
+    ("SHA", r'^SHA="[0-9a-f ]+"$'),
+    ("FILESIZES", r'^filesizes="[0-9 ]+"$'),
+    ("TOTALSIZE", r'^totalsize="\d+"$'),
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,11 @@ class Stub:
             "NEED": str(kilobytes + 4096),
         }
         return re.sub("@([A-Z0-9]+)@", lambda match: values[match[1]], self.template).encode("ascii")
+
+
+def label(cluster: str, change: str, host: str) -> str:
+    """What ``--info`` and makeself's own messages call a bundle."""
+    return f"etcd {cluster}, {change}: {host}"
 
 
 def arguments() -> tuple[str, ...]:
@@ -158,6 +171,19 @@ def adapt(archive: bytes) -> Stub:
     if text.count("\n") != before:
         raise _unknown("its stub has other lines")
     return Stub(version[1], text)
+
+
+def blanked(stub: bytes) -> str:
+    """The template that :meth:`Stub.header` would have made ``stub`` from, if it did.
+
+    Only a template that is known, from which ``stub`` comes out again byte for byte, says anything about ``stub``.
+    """
+    text = stub.decode("ascii", "replace")
+    for variable, pattern in _FILLED:
+        text = re.sub(pattern, f"@{variable}@", text, count=1, flags=re.MULTILINE)
+    for pattern in _SIZES:
+        text = re.sub(pattern, lambda match: match[0].replace(match["kb"], "@KB@"), text, count=1)
+    return re.sub(r'(?<=`" -gt )\d+(?=; then)', "@NEED@", text, count=1)
 
 
 def _replaced(text: str, pattern: str, replacement: str, count: int, what: str) -> str:

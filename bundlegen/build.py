@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from bundlegen import archive, installer, layout, payload, resources
+from bundlegen import archive, layout, payload, resources
 from bundlegen.certinfo import CertInfo, describe
 from bundlegen.errors import OutputError
 from bundlegen.loader import load
@@ -68,7 +68,7 @@ def build(spec: Path, options: Options, step: Step = lambda _what, _done, _total
     loaded = load(spec)
     cluster = loaded.cluster
     stub = archive.make_stub()
-    script = install_script()
+    script = resources.install_script()
     folder = options.output / cluster.name / layout.FIRST_CHANGE
     with Store.open(options.pki, cluster) as store:
         issued = store.ensure(jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
@@ -108,11 +108,6 @@ def listing(spec: Path, pki: Path) -> Listing:
     return Listing(cluster, tuple(hosts), found.new, warnings)
 
 
-def install_script() -> bytes:
-    """The bytes of install.sh: the same for every host of every cluster."""
-    return installer.join({part: resources.template_text(f"install/{part}") for part in installer.PARTS}).encode()
-
-
 def _plans(cluster: Cluster, issued: Issued, script: bytes, images: Sequence[ImageFile]) -> Iterable[BundlePlan]:
     renderer = Renderer(cluster, issued.token, resources.template_text)
     ca = describe(issued.ca.certificate)
@@ -143,7 +138,7 @@ def _pack(
     plan: BundlePlan, stub: archive.Stub, shared: Sequence[payload.Piece], stage: Staging, cluster: Cluster
 ) -> record.Packed:
     pieces = [payload.configuration_piece(plan), *shared]
-    header = stub.header(f"etcd {cluster.name}, {layout.FIRST_CHANGE}: {plan.host}", pieces)
+    header = stub.header(archive.label(cluster.name, layout.FIRST_CHANGE, plan.host), pieces)
     blocks = (block for source in ([header], *(piece.blocks() for piece in pieces)) for block in source)
     size, digest = stage.write(layout.bundle_name(plan.host), blocks, layout.MODE_BUNDLE)
     certificates = {

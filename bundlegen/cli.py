@@ -5,6 +5,7 @@ Usage:
   bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--json] [--quiet] [--verbose]
   bundlegen plan SPEC [--pki DIR] [--json] [--quiet] [--verbose]
   bundlegen inspect BUNDLE [--json] [--verbose]
+  bundlegen extract BUNDLE DIR [--quiet] [--verbose]
   bundlegen schema
   bundlegen --version
   bundlegen --help
@@ -14,6 +15,7 @@ Commands:
   build         make out/<cluster>/create/: one bundle per host, SHA256SUMS, change.json
   plan          print what build would put where and issue; writes nothing
   inspect       show what is in a bundle; runs nothing from it
+  extract       unpack a bundle into the new folder DIR; runs nothing from it
   schema        print the JSON Schema of cluster.yaml, for editors
 
 Options:
@@ -49,7 +51,7 @@ from bundlegen.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, BundlegenError
 if TYPE_CHECKING:
     from bundlegen.console import Console
 
-COMMANDS: Final = ("init", "build", "plan", "inspect", "schema")
+COMMANDS: Final = ("init", "build", "plan", "inspect", "extract", "schema")
 _PROG: Final = "bundlegen"
 
 
@@ -60,6 +62,7 @@ class Arguments:
     command: str
     spec: Path
     bundle: Path
+    folder: Path
     pairs: tuple[str, ...]
     output: Path
     output_given: bool
@@ -119,6 +122,7 @@ def parse(words: Sequence[str]) -> Arguments | None:
         command=next(command for command in COMMANDS if found[command]),
         spec=Path(found["SPEC"] or ""),
         bundle=Path(found["BUNDLE"] or ""),
+        folder=Path(found["DIR"] or ""),
         pairs=tuple(found["NAME=ADDRESS"]),
         output=Path(found["--output"]),
         output_given=any(word.split("=")[0] == "--output" for word in words),
@@ -142,6 +146,7 @@ def _run(words: Sequence[str]) -> int:
         "build": _build,
         "plan": _plan,
         "inspect": _inspect,
+        "extract": _extract,
         "schema": _schema,
     }
     return commands[arguments.command](arguments, Console(quiet=arguments.quiet))
@@ -168,9 +173,15 @@ def _plan(arguments: Arguments, console: Console) -> int:
 
 
 def _inspect(arguments: Arguments, console: Console) -> int:
-    from bundlegen import commands
+    from bundlegen import trust_commands
 
-    return commands.inspect(arguments.bundle, console, as_json=arguments.json)
+    return trust_commands.inspect(arguments.bundle, console, as_json=arguments.json)
+
+
+def _extract(arguments: Arguments, console: Console) -> int:
+    from bundlegen import trust_commands
+
+    return trust_commands.extract(arguments.bundle, arguments.folder, console)
 
 
 def _schema(_arguments: Arguments, console: Console) -> int:

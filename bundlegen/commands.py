@@ -16,7 +16,6 @@ from bundlegen.text import size, table
 if TYPE_CHECKING:
     from bundlegen.build import Built, Listing, Options
     from bundlegen.console import Console
-    from bundlegen.trust.bundle import Bundle
 
 
 def init(pairs: tuple[str, ...], output: Path | None, console: Console) -> int:
@@ -69,16 +68,6 @@ def plan(spec: Path, pki: Path, console: Console, *, as_json: bool) -> int:
     for warning in found.warnings:
         console.warn(warning)
     console.result(_json(_listing_data(found)) if as_json else _listing(found))
-    return EXIT_OK
-
-
-def inspect(path: Path, console: Console, *, as_json: bool) -> int:
-    """Show what is in a bundle. Raises VerificationError for one that is damaged or none at all."""
-    from bundlegen.trust import bundle as reader
-    from bundlegen.trust import show
-
-    found: Bundle = reader.read(path)
-    console.result(_json(show.data(found)) if as_json else show.text(found))
     return EXIT_OK
 
 

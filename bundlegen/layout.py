@@ -16,6 +16,7 @@ CONF: Final = "bundle.conf"
 MANIFEST: Final = "MANIFEST"
 FILES: Final = "files"
 IMAGES: Final = "images"
+SEALED: Final = "sealed"
 
 # On a host.
 OWNER: Final = "root:root"
@@ -66,6 +67,11 @@ def pki_path(relative: str) -> str:
 def payload_path(destination: str) -> str:
     """Where in the payload the file for ``destination`` is: below ``files/`` if it is placed, itself if not."""
     return f"{FILES}{destination}" if destination.startswith("/") else destination
+
+
+def sealed_path(destination: str) -> str:
+    """Where in the payload the encrypted form of a placed file is."""
+    return f"{SEALED}{destination}"
 
 
 def is_destination(text: str) -> bool:

@@ -57,7 +57,7 @@ def configuration_piece(plan: BundlePlan) -> Piece:
     content = b"".join(_shared_member(each.content or b"") for each in shared)
     body = io.BytesIO()
     for name in _folders(own):
-        body.write(_header(name, 0, layout.MODE_PRIVATE_DIR, folder=True))
+        body.write(header(name, 0, folder=True))
     for each in sorted(own, key=lambda one: layout.payload_path(one.destination)):
         body.write(_member(layout.payload_path(each.destination), each.content or b""))
     body.write(_END)
@@ -75,7 +75,7 @@ def image_piece(image: Entry, source: Path, target: Path) -> Piece:
     with source.open("rb") as stream, target.open("xb") as raw:
         sink = _Hashed(raw, digest)
         with gzip.GzipFile("", "wb", 6, sink, 0) as packed:
-            packed.write(_header(layout.payload_path(image.destination), image.size, layout.MODE_SECRET))
+            packed.write(header(layout.payload_path(image.destination), image.size))
             while block := stream.read(_BLOCK):
                 packed.write(block)
             packed.write(bytes(-image.size % tarfile.BLOCKSIZE) + _END)
@@ -104,12 +104,14 @@ def _shared_member(installer: bytes) -> bytes:
 
 
 def _member(name: str, content: bytes) -> bytes:
-    return _header(name, len(content), layout.MODE_SECRET) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+    return header(name, len(content)) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
 
 
-def _header(name: str, size: int, mode: int, *, folder: bool = False) -> bytes:
+def header(name: str, size: int, *, folder: bool = False) -> bytes:
+    """The tar header of one file or folder: nothing in it depends on more than its name and size."""
     info = tarfile.TarInfo(f"./{name}")
-    info.size, info.mode, info.mtime = size, mode, MTIME
+    info.size, info.mtime = size, MTIME
+    info.mode = layout.MODE_PRIVATE_DIR if folder else layout.MODE_SECRET
     info.uname = info.gname = "root"
     info.type = tarfile.DIRTYPE if folder else tarfile.REGTYPE
     return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict")

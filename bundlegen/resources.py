@@ -12,6 +12,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from bundlegen import installer
 from bundlegen.errors import BundlegenError
 
 BROKEN = "this installation is broken: reinstall"
@@ -51,6 +52,11 @@ def template_text(name: str) -> str:
         return folder.joinpath(*name.split("/")).read_bytes().decode("utf-8")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise BundlegenError(f"bundlegen's template {name} is missing from {folder}", hint=BROKEN) from error
+
+
+def install_script() -> bytes:
+    """The bytes of install.sh: the same for every host of every cluster."""
+    return installer.join({part: template_text(f"install/{part}") for part in installer.PARTS}).encode()
 
 
 def _names(folder: Traversable, prefix: str) -> Iterator[str]:

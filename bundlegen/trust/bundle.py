@@ -1,27 +1,26 @@
 """Reads a bundle as data: the stub's numbers, the pieces, the payload. Executes nothing, extracts nothing to disk.
 
-Everything read from the file is hostile until checked: sizes are bounded before anything is unpacked.
+Everything read from the file is hostile until checked: time and memory are bounded by the size of the file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
+import os
 import re
-import tarfile
-import zlib
+import stat
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
 from bundlegen import layout
 from bundlegen.errors import VerificationError
+from bundlegen.payload import Piece
+from bundlegen.trust.pieces import Contents, Packed, PayloadError, Saver, unpack
 
 _STUB_MAX: Final = 256 * 1024
-_SMALL_MAX: Final = 64 * 1024 * 1024
-_FILE_MAX: Final = 8 * 1024 * 1024
-_MEMBERS_MAX: Final = 4096
 _MANIFEST_LINE: Final = re.compile(r"(0[0-7]{3}) ([a-z_][a-z0-9_-]*:[a-z_][a-z0-9_-]*) ([0-9a-f]{64}) (\S+)", re.ASCII)
 _CONF_LINE: Final = re.compile(r"([A-Z][A-Z0-9_]*)='([^'\\\x00-\x1f\x7f]*)'")
 
@@ -40,150 +39,112 @@ class ManifestLine:
 class Bundle:
     """A bundle whose parts are whole and fit together.
 
-    ``files`` holds the small files by their path in the payload; images are hashed only.
-    ``sha256`` is of the whole file; ``stub`` the text before the pieces; ``digest`` of MANIFEST.
+    ``files`` holds the small files by their path in the payload, images are hashed only; ``sizes`` has the size of
+    every file. ``sha256`` is of the whole file; ``stub`` the text before the pieces; ``digest`` of MANIFEST.
+    ``sealed``: the destinations whose files are there only in their encrypted form.
     """
 
     path: Path
     size: int
+    mode: int
     sha256: str
     stub: bytes = field(repr=False)
+    pieces: tuple[Piece, ...]
     conf: Mapping[str, str]
     manifest: tuple[ManifestLine, ...]
     digest: str
     files: Mapping[str, bytes] = field(repr=False)
+    sizes: Mapping[str, int] = field(repr=False)
+    sealed: frozenset[str]
+
+    @property
+    def manifest_text(self) -> bytes:
+        """MANIFEST, byte for byte."""
+        lines = (f"{each.mode:04o} {each.owner} {each.sha256} {each.destination}\n" for each in self.manifest)
+        return "".join(lines).encode()
+
+    @property
+    def destinations(self) -> frozenset[str]:
+        """What MANIFEST names."""
+        return frozenset(line.destination for line in self.manifest)
+
+    def content(self, destination: str) -> bytes | None:
+        """The bytes of one file; None where they are sealed, an image's, or not there."""
+        return self.files.get(layout.payload_path(destination))
 
 
-def read(path: Path) -> Bundle:
+def read(path: Path, *, hashed: str = "", save: Saver | None = None) -> Bundle:
     """The bundle at ``path``, with every sum in it checked.
 
+    ``hashed``: the SHA-256 of the whole file, from a caller that has just written it; images are then not read again.
+    ``save``: images are written there, before anything is known of them.
     Raises VerificationError where it cannot be read, is no bundle, is damaged, or does not agree with itself.
     """
     try:
-        with path.open("rb") as stream:
-            return _read(path, stream)
+        with opened(path) as stream:
+            return _read(path, stream, hashed, save)
     except OSError as error:
         raise VerificationError(
-            f"cannot read {path}: {error.strerror}", hint="name a bundle, such as infra0.run"
+            f"cannot read {path}: {error.strerror or error}", hint="name a bundle, such as infra0.run"
         ) from error
+    except PayloadError as error:
+        raise _damaged(path, f"its payload {error}") from error
 
 
-def _read(path: Path, stream: IO[bytes]) -> Bundle:
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A regular file for reading. Raises OSError for one that cannot be read, and for a pipe, device or folder."""
+    # O_NONBLOCK: a pipe in the place of a file must not be waited for.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(0, "not a file")
+        yield stream
+
+
+def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bundle:
+    status = os.fstat(stream.fileno())
     start = stream.read(_STUB_MAX)
     length = _stub_length(path, start)
     stub = start[:length]
     sizes, sums = _pieces(path, stub)
-    total = stream.seek(0, io.SEEK_END)
-    if total != length + sum(sizes):
-        raise _damaged(path, f"it is {total} bytes long and should be {length + sum(sizes)}")
+    if status.st_size != length + sum(sizes):
+        raise _damaged(path, f"it is {status.st_size} bytes long and should be {length + sum(sizes)}")
     whole = hashlib.sha256(stub)
-    files: dict[str, bytes] = {}
-    hashes: dict[str, str] = {}
-    stream.seek(length)
+    contents = Contents(status.st_size)
+    pieces, position = [], length
     for number, (size, expected) in enumerate(zip(sizes, sums, strict=True), start=1):
-        piece = _Piece(stream, size, whole)
-        _read_piece(path, piece, files, hashes)
-        piece.drain()
-        if piece.digest.hexdigest() != expected:
+        stream.seek(position)
+        position += size
+        packed = Packed(stream, size, whole)
+        skipping = bool(hashed) and number > 1
+        pieces.append(Piece(size, expected, unpack(packed, contents, headers_only=skipping, save=save)))
+        if skipping:
+            continue
+        packed.drain()
+        if packed.digest.hexdigest() != expected:
             raise _damaged(path, f"piece {number} does not have the SHA-256 that its stub says")
-    conf = _conf(path, files.get(layout.CONF, b""))
-    manifest = _manifest(path, files.pop(layout.MANIFEST, b""), hashes)
-    return Bundle(path, total, whole.hexdigest(), stub, conf, manifest, hashes[layout.MANIFEST], files)
-
-
-class _Piece:
-    """One compressed piece of the file, hashed as it is read."""
-
-    def __init__(self, stream: IO[bytes], size: int, whole: hashlib._Hash) -> None:
-        self._stream = stream
-        self._left = size
-        self._whole = whole
-        self.digest = hashlib.sha256()
-
-    def block(self) -> bytes:
-        block = self._stream.read(min(1 << 18, self._left))
-        self._left -= len(block)
-        self.digest.update(block)
-        self._whole.update(block)
-        return block
-
-    def drain(self) -> None:
-        while self.block():
-            pass
-
-
-class _Unpacked(io.RawIOBase):
-    """The bytes of a piece, decompressed as they are asked for, gzip member after gzip member."""
-
-    def __init__(self, piece: _Piece) -> None:
-        self._blocks = self._inflate(piece)
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, count: int = -1) -> bytes:
-        while len(self._rest) < count:
-            block = next(self._blocks, b"")
-            if not block:
-                break
-            self._rest += block
-        result, self._rest = self._rest[:count], self._rest[count:]
-        return result
-
-    @staticmethod
-    def _inflate(piece: _Piece) -> Iterator[bytes]:
-        inflater, fed = zlib.decompressobj(31), False
-        waiting = b""
-        while True:
-            data = waiting or piece.block()
-            waiting = b""
-            if not data:
-                if fed and not inflater.eof:
-                    raise zlib.error("the compressed data ends early")
-                return
-            if inflater.eof:
-                inflater = zlib.decompressobj(31)
-            fed = True
-            if block := inflater.decompress(data, 1 << 18):
-                yield block
-            waiting = inflater.unconsumed_tail or inflater.unused_data
-
-
-def _read_piece(path: Path, piece: _Piece, files: dict[str, bytes], hashes: dict[str, str]) -> None:
-    held = sum(map(len, files.values()))
-    try:
-        with tarfile.open(fileobj=_Unpacked(piece), mode="r|", bufsize=tarfile.RECORDSIZE) as archive:
-            for count, member in enumerate(archive):
-                name = member.name.removeprefix("./")
-                if count > _MEMBERS_MAX:
-                    raise _damaged(path, "it holds more files than any bundle")
-                if member.isdir() and layout.is_destination(name):
-                    continue
-                if not member.isreg() or not layout.is_destination(name) or name.startswith("/") or name in hashes:
-                    raise _damaged(path, f"it holds something that does not belong in a bundle: {name[:80]!r}")
-                content, hashes[name] = _member(archive, member, keep=not name.startswith(f"{layout.IMAGES}/"))
-                if content is not None:
-                    held += len(content)
-                    if held > _SMALL_MAX:
-                        raise _damaged(path, "its files are larger than any bundle's")
-                    files[name] = content
-    except (tarfile.TarError, zlib.error, UnicodeError, OverflowError, ValueError) as error:
-        raise _damaged(path, f"its payload cannot be unpacked ({error})") from error
-
-
-def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, *, keep: bool) -> tuple[bytes | None, str]:
-    if keep and member.size > _FILE_MAX:
-        raise tarfile.TarError(f"{member.name[:80]} is too large")
-    source = archive.extractfile(member)
-    if source is None:
-        raise tarfile.TarError(f"{member.name[:80]} is no file")
-    digest, blocks = hashlib.sha256(), []
-    while block := source.read(1 << 18):
-        digest.update(block)
-        if keep:
-            blocks.append(block)
-    return (b"".join(blocks) if keep else None), digest.hexdigest()
+    manifest_text = contents.files.pop(layout.MANIFEST, b"")
+    digest = contents.sums.pop(layout.MANIFEST, "")
+    contents.sizes.pop(layout.MANIFEST, None)
+    conf = _conf(path, contents.files.get(layout.CONF, b""))
+    manifest = _manifest(path, manifest_text)
+    sealed = _sealed(conf, manifest)
+    _compare(path, manifest, sealed, contents)
+    return Bundle(
+        path=path,
+        size=status.st_size,
+        mode=stat.S_IMODE(status.st_mode),
+        sha256=hashed or whole.hexdigest(),
+        stub=stub,
+        pieces=tuple(pieces),
+        conf=conf,
+        manifest=manifest,
+        digest=digest,
+        files=contents.files,
+        sizes=contents.sizes,
+        sealed=sealed,
+    )
 
 
 def _stub_length(path: Path, start: bytes) -> int:
@@ -201,7 +162,7 @@ def _stub_length(path: Path, start: bytes) -> int:
 
 
 def _pieces(path: Path, stub: bytes) -> tuple[list[int], list[str]]:
-    sizes = re.search(rb'\nfilesizes="(\d{1,15}(?: \d{1,15}){0,200})"\n', stub)
+    sizes = re.search(rb'\nfilesizes="(\d{1,13}(?: \d{1,13}){0,200})"\n', stub)
     sums = re.search(rb'\nSHA="([0-9a-f]{64}(?: [0-9a-f]{64}){0,200})"\n', stub)
     if sizes is None or sums is None or len(sizes[1].split()) != len(sums[1].split()):
         raise _damaged(path, "its stub does not say what follows it")
@@ -210,44 +171,66 @@ def _pieces(path: Path, stub: bytes) -> tuple[list[int], list[str]]:
 
 def _conf(path: Path, content: bytes) -> dict[str, str]:
     values: dict[str, str] = {}
-    for line in content.decode("utf-8", "replace").splitlines():
+    for line in _lines(content):
         match = _CONF_LINE.fullmatch(line)
         if match is None or match[1] in values:
             raise _damaged(path, f"{layout.CONF} holds a line that is not KEY='value'")
         values[match[1]] = match[2]
     if values.get("FORMAT") != layout.FORMAT:
         raise VerificationError(
-            f"{path} is of format {values.get('FORMAT', 'unknown')}",
+            f"{path} is of format {values.get('FORMAT', 'unknown')[:20]}",
             hint=f"this bundlegen reads format {layout.FORMAT}",
         )
+    missing = sorted(_NEEDED - values.keys())
+    if missing:
+        raise _damaged(path, f"{layout.CONF} lacks {', '.join(missing)}")
     return values
 
 
-def _manifest(path: Path, content: bytes, hashes: Mapping[str, str]) -> tuple[ManifestLine, ...]:
+_NEEDED: Final = frozenset(
+    ("ADDRESS", "BUNDLEGEN_VERSION", "CHANGE", "CLUSTER", "HOST", "KUBERNETES_VERSION", "MEMBERS", "SEALED")
+)
+
+
+def _manifest(path: Path, content: bytes) -> tuple[ManifestLine, ...]:
     lines = []
-    for text in content.decode("utf-8", "replace").splitlines():
+    for text in _lines(content):
         match = _MANIFEST_LINE.fullmatch(text)
         if match is None or not layout.is_destination(match[4]):
             raise _damaged(path, f"{layout.MANIFEST} holds a line that is not mode, owner, SHA-256 and destination")
         lines.append(ManifestLine(int(match[1], 8), match[2], match[3], match[4]))
-    listed = {layout.payload_path(line.destination): line.sha256 for line in lines}
-    there = {name: digest for name, digest in hashes.items() if name != layout.MANIFEST}
-    for name in sorted(listed.keys() | there.keys()):
-        if listed.get(name) != there.get(name):
-            fault = (
-                "differs from"
-                if name in listed and name in there
-                else "is missing from"
-                if name in there
-                else "is only in"
-            )
-            raise _damaged(path, f"{name} {fault} {layout.MANIFEST}")
-    if not lines or len(listed) != len(lines):
-        raise _damaged(path, f"{layout.MANIFEST} is empty or names a file twice")
+    names = [line.destination for line in lines]
+    if not names or len({layout.payload_path(name) for name in names}) != len(names) or names != sorted(names):
+        raise _damaged(path, f"{layout.MANIFEST} is empty, names a file twice or is not sorted")
     return tuple(lines)
+
+
+def _lines(content: bytes) -> list[str]:
+    """The lines as the shell reads them: ended by LF alone."""
+    text = content.decode("utf-8", "replace")
+    return text.removesuffix("\n").split("\n") if text.endswith("\n") else [*text.split("\n"), "no end"]
+
+
+def _sealed(conf: Mapping[str, str], manifest: tuple[ManifestLine, ...]) -> frozenset[str]:
+    if conf["SEALED"] != "yes":
+        return frozenset()
+    names = {line.destination for line in manifest}
+    return frozenset(name for name in names if name.startswith("/") and layout.sealed_path(name) in names)
+
+
+def _compare(path: Path, manifest: tuple[ManifestLine, ...], sealed: frozenset[str], contents: Contents) -> None:
+    """MANIFEST and the payload name the same files with the same sums. Raises VerificationError."""
+    listed = {layout.payload_path(line.destination): line.sha256 for line in manifest if line.destination not in sealed}
+    for name in sorted(listed.keys() | contents.sizes.keys()):
+        if name not in contents.sizes:
+            raise _damaged(path, f"{name} is in {layout.MANIFEST} only")
+        if name not in listed:
+            raise _damaged(path, f"{name} is not in {layout.MANIFEST}")
+        if contents.sums.get(name, listed[name]) != listed[name]:
+            raise _damaged(path, f"{name} differs from {layout.MANIFEST}")
 
 
 def _damaged(path: Path, what: str) -> VerificationError:
     return VerificationError(
-        f"{path} is damaged: {what}", hint="fetch it again from where it was made, and check SHA256SUMS"
+        f"{path} is damaged: {what}", hint=f"fetch it again from where it was made, and check {layout.SUMS}"
     )

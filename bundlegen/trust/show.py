@@ -1,18 +1,21 @@
-"""A bundle in words and as data. Pure. Keys appear as fingerprints of their public halves."""
+"""A bundle in words and as data. Keys appear as fingerprints of their public halves; nothing secret is shown."""
 
 from __future__ import annotations
 
-import hashlib
+import unicodedata
+from datetime import datetime
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
 from bundlegen import layout
-from bundlegen.certinfo import CertInfo, describe
+from bundlegen.certinfo import CertInfo
 from bundlegen.errors import VerificationError
 from bundlegen.report.record import certificate, stamp
 from bundlegen.text import size, table
+from bundlegen.trust import certs, known
 from bundlegen.trust.bundle import Bundle
+
+UNREADABLE = "not a private key that can be read"
+SEALED = "sealed"
 
 
 def certificates(bundle: Bundle) -> dict[str, CertInfo]:
@@ -21,28 +24,28 @@ def certificates(bundle: Bundle) -> dict[str, CertInfo]:
     for line in bundle.manifest:
         if line.destination.endswith(".crt"):
             try:
-                found[line.destination] = describe(bundle.files[layout.payload_path(line.destination)])
+                found[line.destination] = certs.certificate(bundle.content(line.destination) or b"").info
             except ValueError as error:
-                raise VerificationError(f"{bundle.path}: {line.destination} is no certificate: {error}") from error
+                raise VerificationError(f"{bundle.path}: {line.destination} is {error}") from error
     return found
 
 
-def key_fingerprint(pem: bytes) -> str:
-    """SHA-256 of the public half of a private key (DER, SubjectPublicKeyInfo). Raises ValueError for anything else."""
-    try:
-        key = load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)
-    except TypeError as error:
-        raise ValueError("an encrypted key") from error
-    return hashlib.sha256(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+def keys(bundle: Bundle) -> dict[str, str]:
+    """The private keys by destination: their fingerprints, or why there is none."""
+    return {line.destination: _key(bundle, line.destination) for line in bundle.manifest if _is_key(line.destination)}
 
 
-def data(bundle: Bundle) -> dict[str, Any]:
+def data(bundle: Bundle, now: datetime) -> dict[str, Any]:
     """Everything worth knowing, for machines; no secret in it."""
+    fingerprints = keys(bundle)
+    installer = _installer_sum(bundle)
     return {
         "path": str(bundle.path),
         "size": bundle.size,
         "sha256": bundle.sha256,
         "payloadDigest": bundle.digest,
+        "stubKnown": not known.stub_fault(bundle),
+        "installer": {"sha256": installer, "bundlegen": known.installer_version(installer) or None},
         "conf": dict(bundle.conf),
         "files": [
             {
@@ -51,23 +54,26 @@ def data(bundle: Bundle) -> dict[str, Any]:
                 "mode": f"{line.mode:04o}",
                 "owner": line.owner,
                 "sha256": line.sha256,
-                **({"keyFingerprint": fingerprint} if (fingerprint := _key(bundle, line.destination)) else {}),
+                **({"keyFingerprint": fingerprints[line.destination]} if line.destination in fingerprints else {}),
             }
             for line in bundle.manifest
         ],
-        "certificates": [{"path": path, **certificate(info)} for path, info in certificates(bundle).items()],
+        "certificates": [
+            {"path": path, **certificate(info), "daysLeft": (info.not_after - now).days}
+            for path, info in certificates(bundle).items()
+        ],
     }
 
 
-def text(bundle: Bundle) -> str:
+def text(bundle: Bundle, now: datetime) -> str:
     """Everything worth knowing, for people; no secret in it."""
     conf = bundle.conf
-    found = certificates(bundle)
     lines = [
         f"{bundle.path}: {size(bundle.size)}, SHA-256 {bundle.sha256}",
         f"for {conf['HOST']} ({conf['ADDRESS']}) of cluster {conf['CLUSTER']}, change {conf['CHANGE']}",
         f"Kubernetes {conf['KUBERNETES_VERSION']}, made by bundlegen {conf['BUNDLEGEN_VERSION']}",
         f"payload digest {bundle.digest}",
+        *_programs(bundle),
         "",
         table(
             ("MODE", "OWNER", "SHA-256", "PATH"),
@@ -75,25 +81,52 @@ def text(bundle: Bundle) -> str:
         ),
         "",
         table(
-            ("CERTIFICATE", "SUBJECT", "EXPIRES", "KEY", "NAMES"),
-            [
-                (path, info.subject, stamp(info.not_after)[:10], info.algorithm, " ".join(info.sans) or "-")
-                for path, info in found.items()
-            ],
+            ("CERTIFICATE", "SUBJECT", "USAGES", "EXPIRES", "KEY", "NAMES"),
+            [_certificate_row(path, info, now) for path, info in certificates(bundle).items()],
         ),
         "",
         table(
             ("PRIVATE KEY", "FINGERPRINT OF ITS PUBLIC HALF"),
-            [(line.destination, key[:32]) for line in bundle.manifest if (key := _key(bundle, line.destination))],
+            [(path, fingerprint[:34]) for path, fingerprint in keys(bundle).items()],
         ),
     ]
-    return "\n".join(lines)
+    return printable("\n".join(lines))
+
+
+def printable(text: str) -> str:
+    """``text`` without what could steer a terminal: control characters, and those that reorder what is read."""
+    return "".join(each if each == "\n" or unicodedata.category(each)[0] != "C" else "?" for each in text)
+
+
+def _programs(bundle: Bundle) -> list[str]:
+    installer = _installer_sum(bundle)
+    version = known.installer_version(installer)
+    says = f"the one of bundlegen {version}" if version else "NOT one that this bundlegen knows"
+    fault = known.stub_fault(bundle)
+    return [
+        f"{layout.INSTALLER} {installer or 'missing'}: {says}",
+        f"stub: {fault or 'the one that bundlegen writes'}",
+    ]
+
+
+def _certificate_row(path: str, info: CertInfo, now: datetime) -> tuple[str, ...]:
+    days = (info.not_after - now).days
+    expires = f"{stamp(info.not_after)[:10]} ({f'in {days} days' if days >= 0 else 'expired'})"
+    return (path, info.subject, " ".join(info.usages) or "-", expires, info.algorithm, " ".join(info.sans) or "-")
+
+
+def _installer_sum(bundle: Bundle) -> str:
+    return next((line.sha256 for line in bundle.manifest if line.destination == layout.INSTALLER), "")
+
+
+def _is_key(destination: str) -> bool:
+    return destination.startswith("/") and destination.endswith(".key")
 
 
 def _key(bundle: Bundle, destination: str) -> str:
-    if not destination.endswith(".key"):
-        return ""
+    if destination in bundle.sealed:
+        return SEALED
     try:
-        return key_fingerprint(bundle.files[layout.payload_path(destination)])
+        return certs.key_fingerprint(bundle.content(destination) or b"")
     except ValueError:
-        return "not a private key that can be read"
+        return UNREADABLE

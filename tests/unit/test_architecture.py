@@ -51,7 +51,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "report.*",
     ),
     "build": ("build",),
-    "cli": ("cli", "commands", "console", "__main__"),
+    "cli": ("cli", "commands", "trust_commands", "console", "__main__"),
 }
 RANK = {layer: rank for rank, layer in enumerate(LAYERS)}
 

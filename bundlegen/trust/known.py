@@ -1,0 +1,47 @@
+"""What bundlegen itself writes into every bundle, known by its SHA-256: the stub and install.sh."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Final
+
+from bundlegen import __version__, archive, resources
+from bundlegen.trust.bundle import Bundle
+
+STUBS: Final = {
+    "0e44b740766bd747dc5ac30467a7378407ed315fffb621431363d5062b7cb11a": "2.4.5",
+    "761606c9714852443c62d12cbcaea78ad8efa25a42aaff66e75e391ae98fde55": "2.5.0",
+}
+"""Makeself's version by the SHA-256 of the stub's template that :func:`bundlegen.archive.adapt` makes of it.
+
+In the table, so that a stub is judged without makeself installed. A change to what archive.py changes in the stub adds
+lines; the old ones stay, for the bundles that are out there.
+"""
+
+INSTALLERS: Final[dict[str, str]] = {}
+"""bundlegen's version by the SHA-256 of its install.sh, for the releases before this one; 0.1.0 is the first."""
+
+
+def stub_fault(bundle: Bundle) -> str:
+    """Why the stub is not what bundlegen writes for this very bundle, in words; empty where it is."""
+    template = archive.blanked(bundle.stub)
+    version = STUBS.get(hashlib.sha256(template.encode()).hexdigest())
+    if version is None:
+        return "its stub, the part that runs first, is none that bundlegen writes"
+    conf = bundle.conf
+    label = archive.label(conf["CLUSTER"], conf["CHANGE"], conf["HOST"])
+    if archive.Stub(version, template).header(label, bundle.pieces) != bundle.stub:
+        return "its stub, the part that runs first, was altered: it is not the one for what follows it"
+    return ""
+
+
+@lru_cache(maxsize=1)
+def own_installer() -> str:
+    """The SHA-256 of the install.sh that this bundlegen writes."""
+    return hashlib.sha256(resources.install_script()).hexdigest()
+
+
+def installer_version(digest: str) -> str:
+    """Whose install.sh it is: a version of bundlegen; empty where it is nobody's."""
+    return __version__ if digest == own_installer() else INSTALLERS.get(digest, "")
