@@ -81,7 +81,13 @@ def build(spec: Path, options: Options, step: Step = lambda _what, _done, _total
                 bundles.append(_pack(plan, stub, shared, stage, cluster))
                 step("packing bundles", number, len(plans))
             change = record.change(
-                cluster, layout.FIRST_CHANGE, bundles, describe(issued.ca.certificate), sha256(script), _versions(stub)
+                cluster,
+                layout.FIRST_CHANGE,
+                bundles,
+                describe(issued.ca.certificate),
+                sha256(script),
+                _versions(stub),
+                issued_at=max(issued.issued_at.values()),
             )
             stage.write(layout.RECORD, [record.dump(change)])
             stage.write(layout.SUMS, [record.sums(stage.sums)])

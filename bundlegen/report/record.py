@@ -22,6 +22,15 @@ FORMAT: Final = 1
 
 
 @dataclass(frozen=True)
+class Part:
+    """One numbered part of a bundle, or all of it under another name."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Packed:
     """One finished bundle: its plan, and the file it became."""
 
@@ -30,6 +39,8 @@ class Packed:
     sha256: str
     certificates: Mapping[str, CertInfo]
     """By the destination they are placed at."""
+    parts: tuple[Part, ...] = ()
+    """What the bundle was split into, in order."""
 
     @property
     def name(self) -> str:
@@ -48,8 +59,15 @@ def change(
     ca: CertInfo,
     installer_sha256: str,
     versions: Mapping[str, str],
+    *,
+    issued_at: datetime,
+    signed: bool = False,
+    sealed: bool = False,
 ) -> dict[str, Any]:
-    """The record of the change ``name``. ``versions``: of everything that had a part in the bytes."""
+    """The record of the change ``name``; :mod:`bundlegen.report.schema` says what each field is.
+
+    ``versions``: of everything that had a part in the bytes. ``issued_at``: when the newest certificate was issued.
+    """
     return {
         "format": FORMAT,
         "cluster": cluster.name,
@@ -58,6 +76,11 @@ def change(
         "manifest": cluster.manifest,
         "etcdImage": member.image(cluster),
         "caKeyHost": cluster.ca_key_host,
+        "ports": {"client": cluster.ports.client, "peer": cluster.ports.peer, "metrics": cluster.ports.metrics},
+        "dataDir": cluster.etcd.data_dir,
+        "issuedAt": stamp(issued_at),
+        "signed": signed,
+        "sealed": sealed,
         "ca": certificate(ca),
         "installer": {"file": layout.INSTALLER, "sha256": installer_sha256},
         "hosts": [_host(cluster, index, packed) for index, packed in enumerate(bundles)],
@@ -108,6 +131,7 @@ def _host(cluster: Cluster, index: int, packed: Packed) -> dict[str, Any]:
         "sha256": packed.sha256,
         "payloadDigest": packed.plan.digest,
         "firstExpiry": stamp(packed.first_expiry),
+        "parts": [{"name": part.name, "size": part.size, "sha256": part.sha256} for part in packed.parts],
         "files": [
             {
                 "path": entry.destination,

@@ -1,0 +1,119 @@
+"""What ``change.json`` holds, as types: the schema that is published, and the check of a record that is read. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Sum: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
+Moment: TypeAlias = Annotated[datetime, Field(description="UTC, such as 2026-11-22T19:45:00Z")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Certificate(_Model):
+    """One certificate."""
+
+    subject: str
+    issuer: str
+    serial: str = Field(description="hexadecimal")
+    sans: tuple[str, ...] = Field(description="subject alternative names, as openssl prints them")
+    usages: tuple[str, ...]
+    ca: bool
+    algorithm: str
+    not_before: Moment
+    not_after: Moment
+    sha256_fingerprint: Sum = Field(alias="sha256Fingerprint", description="SHA-256 of the DER form, hexadecimal")
+
+
+class PlacedCertificate(Certificate):
+    """A certificate in a bundle."""
+
+    path: str = Field(description="where it is placed on the host")
+
+
+class File(_Model):
+    """One file of a bundle."""
+
+    path: str = Field(description="where it is placed on the host; relative: only carried")
+    placed: bool
+    mode: str = Field(pattern="^0[0-7]{3}$")
+    owner: str
+    size: int
+    sha256: Sum
+    secret: bool = Field(description="it holds a private key")
+    what: str
+
+
+class Part(_Model):
+    """One numbered part of a bundle, or the bundle under another name, for systems that limit attachments."""
+
+    name: str
+    size: int
+    sha256: Sum
+
+
+class Host(_Model):
+    """One host and its bundle."""
+
+    name: str
+    address: str
+    client_url: str = Field(alias="clientURL")
+    peer_url: str = Field(alias="peerURL")
+    bundle: str = Field(description="file name")
+    size: int
+    sha256: Sum
+    payload_digest: Sum = Field(description="SHA-256 of the bundle's MANIFEST; receipts name the bundle by it")
+    first_expiry: Moment
+    parts: tuple[Part, ...] = Field(description="in the order in which they are joined; empty: not split")
+    files: tuple[File, ...]
+    certificates: tuple[PlacedCertificate, ...]
+
+
+class Ports(_Model):
+    """The ports of every member."""
+
+    client: int
+    peer: int
+    metrics: int
+
+
+class Installer(_Model):
+    """install.sh, the same in every bundle of a bundlegen version."""
+
+    file: str
+    sha256: Sum
+
+
+class Change(_Model):
+    """The record of one bundlegen change (change.json)."""
+
+    format: Literal[1]
+    cluster: str
+    change: str
+    kubernetes_version: str
+    manifest: Literal["kubeadm", "rendered"]
+    etcd_image: str
+    ca_key_host: str | None = Field(description="the host whose bundle carries the CA's key; null: none")
+    ports: Ports
+    data_dir: str
+    issued_at: Moment = Field(description="when the newest of the certificates was issued")
+    signed: bool = Field(description="SHA256SUMS.sig signs SHA256SUMS")
+    sealed: bool = Field(description="the keys in the bundles are encrypted")
+    ca: Certificate
+    installer: Installer
+    hosts: tuple[Host, ...] = Field(min_length=1)
+    versions: dict[str, str]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of change.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Change.model_json_schema(mode="validation"),
+    }
