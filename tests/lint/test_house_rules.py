@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lint.tree import project_files, text_of
+from tests.lint.tree import ROOT, project_files, text_of
 
 TOP_LEVEL = {
     ".ci",
@@ -79,3 +79,14 @@ def test_text_ends_in_one_newline_and_has_no_trailing_blanks() -> None:
         and (not text.endswith("\n") or text.endswith("\n\n") or re.search(r"[ \t]$", text, re.MULTILINE))
     ]
     assert wrong == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    links = [
+        (file, target)
+        for file in _files(".md")
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text_of(file))
+        if not target.startswith(("https://", "http://"))
+    ]
+    assert links
+    assert [(str(file), target) for file, target in links if not (ROOT / file.parent / target).exists()] == []
