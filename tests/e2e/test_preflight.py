@@ -1,0 +1,187 @@
+"""Preflight on a real host: each thing that is wrong is found under its own name, and nothing is touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.clusters import STICK, Cluster, carry, run_bundle
+from tests.e2e.rig.binaries import Binaries
+from tests.e2e.rig.host import Host
+from tests.e2e.rig.tree import difference
+from tests.e2e.standins import versions
+
+PREFLIGHT_FAILED = 11
+CONTAINERD = "/etc/containerd/config.toml"
+
+
+@pytest.fixture(scope="module")
+def single(make_cluster: Callable[..., Cluster]) -> Cluster:
+    """One host, short keys: nothing here depends on either."""
+    return make_cluster("single", addresses=["10.0.0.6"], pki={"encryptionAlgorithm": "ECDSA-P256"})
+
+
+@pytest.fixture(scope="module")
+def module_host(single: Cluster, boot: Callable[..., list[Host]]) -> Host:
+    return boot(single)[0]
+
+
+@pytest.fixture
+def host(module_host: Host) -> Iterator[Host]:
+    """As new for every test; spoiled by it."""
+    yield module_host
+    module_host.reset()
+
+
+def _listen(host: Host, address: str, port: int) -> None:
+    host.exec(["systemd-run", "--quiet", "socat", f"TCP-LISTEN:{port},bind={address},fork", "/dev/null"])
+    host.exec(["timeout", "20", "sh", "-c", f"until ss -Hltn sport = :{port} | grep -q .; do sleep 0.1; done"])
+
+
+def _edit(host: Host, path: str, old: str, new: str) -> None:
+    text = host.read(path)
+    assert old in text
+    host.write(path, text.replace(old, new))
+
+
+def _no_containerd(host: Host) -> None:
+    host.exec(["systemctl", "stop", "containerd"])
+
+
+def _no_cri(host: Host) -> None:
+    _edit(host, CONTAINERD, "version = 2\n", 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+    host.exec(["systemctl", "restart", "containerd"])
+
+
+def _other_cgroup_driver(host: Host) -> None:
+    _edit(host, CONTAINERD, "SystemdCgroup = true", "SystemdCgroup = false")
+    host.exec(["systemctl", "restart", "containerd"])
+
+
+def _image_gone(kind: str) -> Callable[[Host], None]:
+    def spoil(host: Host) -> None:
+        listed = host.exec(["ctr", "-n", "k8s.io", "images", "list", "-q"]).stdout.split()
+        host.exec(["ctr", "-n", "k8s.io", "images", "remove", *(name for name in listed if f"/{kind}:" in name)])
+
+    return spoil
+
+
+def _swap_on(host: Host) -> None:
+    host.write("/root/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/zram0 partition 1048576 0 -2\n")
+    host.exec(["mount", "--bind", "/root/swaps", "/proc/swaps"])
+
+
+def _member_of_another_cluster(host: Host) -> None:
+    host.exec(["mkdir", "-p", "-m", "700", "/var/lib/etcd/member/wal"])
+
+
+def _small_disk(host: Host) -> None:
+    host.exec(["mkdir", "-m", "700", "/var/lib/etcd"])
+    host.exec(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/var/lib/etcd"])
+
+
+def _other_drop_in(host: Host) -> None:
+    text = "[Service]\nExecStart=\nExecStart=/usr/bin/kubelet --config=/somewhere/else\n"
+    host.write("/etc/systemd/system/kubelet.service.d/99-site.conf", text)
+
+
+def _interrupted(host: Host) -> None:
+    host.path("/usr/bin/openssl").unlink()
+
+
+SPOILED: dict[str, tuple[str, Callable[[Host], Any]]] = {
+    "containerd is not running": ("runtime", _no_containerd),
+    "containerd without CRI": ("cri", _no_cri),
+    "containerd with the cgroup driver cgroupfs": ("cgroup-driver", _other_cgroup_driver),
+    "no etcd image": ("images", _image_gone("etcd")),
+    "no pause image": ("sandbox-image", _image_gone("pause")),
+    "no kubelet": ("kubelet", lambda host: host.path("/usr/bin/kubelet").unlink()),
+    "no kubeadm": ("kubeadm", lambda host: host.path("/usr/bin/kubeadm").unlink()),
+    "no openssl": ("tools", _interrupted),
+    "swap": ("swap", _swap_on),
+    "the client port is taken": ("ports", lambda host: _listen(host, "10.0.0.6", 2379)),
+    "the metrics port is taken": ("ports", lambda host: _listen(host, "127.0.0.1", 2381)),
+    "the clock is behind": ("clock", lambda host: host.set_clock("-2d")),
+    "the clock is ahead": ("clock", lambda host: host.set_clock("+400d")),
+    "another member's data": ("data-dir", _member_of_another_cluster),
+    "too little disk": ("disk", _small_disk),
+    "certificates of another cluster": (
+        "leftovers",
+        lambda host: host.write("/etc/kubernetes/pki/etcd/ca.crt", "other"),
+    ),
+    "a static Pod of something else": ("leftovers", lambda host: host.write("/etc/kubernetes/manifests/a.yaml", "{}")),
+    "a drop-in that would win": ("drop-ins", _other_drop_in),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_what_is_wrong_is_named(what: str, single: Cluster, host: Host) -> None:
+    name, spoil = SPOILED[what]
+    spoil(host)
+    carry(host, single.bundle(0))
+    before = _tree(host)
+    done = run_bundle(host, single.bundle(0), "preflight", "--json", expect=PREFLIGHT_FAILED)
+    verdicts = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert verdicts[name]["verdict"] == "failed", verdicts[name]
+    assert verdicts[name]["text"]
+    assert verdicts[name]["hint"]
+    assert difference(before, _tree(host)) == []
+
+
+def test_a_good_host_passes_every_check(single: Cluster, host: Host) -> None:
+    carry(host, single.bundle(0))
+    before = _tree(host)
+    done = run_bundle(host, single.bundle(0), "preflight", "--json")
+    assert [check for check in json.loads(done.stdout)["checks"] if check["verdict"] != "ok"] == []
+    assert difference(before, _tree(host)) == []
+
+
+def test_all_that_is_wrong_is_reported_at_once_and_nothing_changes(single: Cluster, host: Host) -> None:
+    spoiled = ("containerd with the cgroup driver cgroupfs", "no etcd image", "swap", "the client port is taken")
+    for what in (*spoiled, "another member's data", "a drop-in that would win"):
+        SPOILED[what][1](host)
+    carry(host, single.bundle(0))
+    before = _tree(host)
+    done = run_bundle(host, single.bundle(0), expect=PREFLIGHT_FAILED)
+    said = done.stdout + done.stderr
+    for name in ("cgroup-driver", "images", "swap", "ports", "data-dir", "drop-ins"):
+        assert name in said
+    assert "6 preflight checks failed; nothing was changed" in said
+    assert difference(before, _tree(host)) == []
+
+
+def test_a_host_without_etcdctl_crictl_and_curl_gets_a_full_verdict(single: Cluster, host: Host) -> None:
+    for tool in ("etcdctl", "crictl", "curl", "wget", "python3"):
+        assert host.exec(["sh", "-c", f"command -v {tool}"], check=False).returncode != 0
+    run_bundle(host, single.bundle(0))
+    done = host.exec(["/usr/local/sbin/bundlegen-health", "--cluster", "--json", "--wait", "60"])
+    report = json.loads(done.stdout)
+    assert report["exitCode"] == 0
+    unsure = [check for check in report["checks"] if check["verdict"] not in ("ok",)]
+    assert unsure == []
+
+
+def test_ignoring_a_check_is_recorded(single: Cluster, host: Host) -> None:
+    SPOILED["a static Pod of something else"][1](host)
+    run_bundle(host, single.bundle(0), "install", "--ignore", "leftovers")
+    (receipt,) = host.path(f"/var/lib/bundlegen/{single.name}/receipts").iterdir()
+    assert json.loads(receipt.read_text())["ignored"] == ["leftovers"]
+
+
+def test_a_kubeadm_that_is_too_new_is_refused(single: Cluster, host: Host, binaries: Binaries) -> None:
+    if binaries.kubeadm:
+        pytest.skip("a real kubeadm plays only its own version")
+    own = versions.Version.parse(binaries.version)
+    newer = f"v1.{own.minor + 2}.0"
+    host.write("/etc/standin-kubernetes-version", f"{newer}\n")
+    done = run_bundle(host, single.bundle(0), "preflight", "--json", expect=PREFLIGHT_FAILED)
+    verdicts = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert verdicts["kubeadm"]["verdict"] == "failed"
+    assert newer in verdicts["kubeadm"]["text"]
+
+
+def _tree(host: Host) -> dict[str, Any]:
+    return host.snapshot(without=[STICK])
