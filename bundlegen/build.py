@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from bundlegen import archive, layout, payload, resources
 from bundlegen.certinfo import CertInfo, describe
-from bundlegen.errors import OutputError
+from bundlegen.errors import OutputError, VerificationError
 from bundlegen.loader import load
 from bundlegen.pki import catalog
 from bundlegen.pki.store import Issued, Store, survey
@@ -21,6 +21,8 @@ from bundlegen.render import Renderer
 from bundlegen.report import record
 from bundlegen.spec import Cluster, Host
 from bundlegen.staging import Staging, file_sum, staging
+from bundlegen.trust import sign
+from bundlegen.trust.change import faults
 
 Step: TypeAlias = Callable[[str, int, int], None]
 """Told what is being made (in words), how much of it is done, and how much there is."""
@@ -36,6 +38,7 @@ class Options:
     pki: Path
     jobs: int | None = None
     replace: bool = False
+    sign_key: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,17 @@ class Listing:
     warnings: tuple[str, ...]
 
 
-def build(spec: Path, options: Options, step: Step = lambda _what, _done, _total: None) -> Built:
+def build(
+    spec: Path,
+    options: Options,
+    step: Step = lambda _what, _done, _total: None,
+    before_asking: Callable[[], None] = lambda: None,
+) -> Built:
     """Make the change folder of the specification at ``spec``.
 
-    Raises SpecError, StoreError, ToolError and OutputError; nothing half-made is left in any case.
+    ``before_asking`` is called before another program may ask the user something. Raises SpecError, StoreError,
+    ToolError, OutputError, and VerificationError where what came out is not what it should be; nothing half-made is
+    left in any case.
     """
     loaded = load(spec)
     cluster = loaded.cluster
@@ -90,7 +100,12 @@ def build(spec: Path, options: Options, step: Step = lambda _what, _done, _total
                 issued_at=max(issued.issued_at.values()),
             )
             stage.write(layout.RECORD, [record.dump(change)])
-            stage.write(layout.SUMS, [record.sums(stage.sums)])
+            sums = record.sums(stage.sums)
+            stage.write(layout.SUMS, [sums])
+            _check(stage, bundles)
+            if options.sign_key is not None:
+                before_asking()
+                stage.write(layout.SIGNATURE, [_signature(sums, options.sign_key, folder)])
             written = stage.commit(replace=options.replace)
     warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings
     return Built(folder, tuple(bundles), change, issued.new, warnings, written)
@@ -112,6 +127,23 @@ def listing(spec: Path, pki: Path) -> Listing:
         hosts.append((host.name, tuple(sorted(rows))))
     warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings
     return Listing(cluster, tuple(hosts), found.new, warnings)
+
+
+def _check(stage: Staging, bundles: Sequence[record.Packed]) -> None:
+    """What a receiver would refuse must not leave: the folder is verified before it appears."""
+    at = max(info.not_before for packed in bundles for info in packed.certificates.values())
+    wrong = [str(each) for each in faults(stage.folder, at, written=stage.sums) if each.fatal]
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise VerificationError(
+            f"what was built is not as it should be: {'; '.join(wrong[:3])}{more}", hint="nothing was left"
+        )
+
+
+def _signature(sums: bytes, key: Path, folder: Path) -> bytes:
+    """Kept where the change that is there has a good one: not every kind of key signs twice the same."""
+    same = file_sum(folder / layout.SUMS) == sha256(sums)
+    return (same and sign.kept(sums, folder / layout.SIGNATURE, key)) or sign.sign(sums, key)
 
 
 def _plans(cluster: Cluster, issued: Issued, script: bytes, images: Sequence[ImageFile]) -> Iterable[BundlePlan]:

@@ -2,10 +2,13 @@
 
 Usage:
   bundlegen init NAME=ADDRESS... [--output FILE] [--quiet]
-  bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--json] [--quiet] [--verbose]
+  bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--sign-key KEY]
+                  [--json] [--quiet] [--verbose]
   bundlegen plan SPEC [--pki DIR] [--json] [--quiet] [--verbose]
   bundlegen inspect BUNDLE [--json] [--verbose]
   bundlegen extract BUNDLE DIR [--quiet] [--verbose]
+  bundlegen verify PATH... [--at DATE] [--allowed-signers FILE --signer ID] [--json] [--quiet] [--verbose]
+  bundlegen audit DIR [--json] [--verbose]
   bundlegen schema
   bundlegen --version
   bundlegen --help
@@ -16,13 +19,19 @@ Commands:
   plan          print what build would put where and issue; writes nothing
   inspect       show what is in a bundle; runs nothing from it
   extract       unpack a bundle into the new folder DIR; runs nothing from it
+  verify        check bundles and change folders: sums, signature, stub, certificates, keys, modes
+  audit         show which private key is in which of the bundles below DIR
   schema        print the JSON Schema of cluster.yaml, for editors
 
 Options:
   --output DIR  folder for what may be carried away (init: the file to write) [default: out]
   --pki DIR     folder for the keys, which stay here [default: pki]
   --jobs N      how many keys to make at once (default: one per processor)
+  --sign-key KEY  sign SHA256SUMS with this SSH key (a file, or the .pub of a key that an agent or token holds)
   --replace     put a change that comes out different in the place of the one that is there
+  --at DATE     the moment for which certificates must be valid (default: now)
+  --allowed-signers FILE  who may sign, as in ssh-keygen(1): a good signature of ID is then demanded
+  --signer ID   the name in that file that must have signed
   --json        the result as JSON
   --quiet       no progress and no remarks; errors only
   --verbose     with an error, where in bundlegen it arose
@@ -51,7 +60,7 @@ from bundlegen.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, BundlegenError
 if TYPE_CHECKING:
     from bundlegen.console import Console
 
-COMMANDS: Final = ("init", "build", "plan", "inspect", "extract", "schema")
+COMMANDS: Final = ("init", "build", "plan", "inspect", "extract", "verify", "audit", "schema")
 _PROG: Final = "bundlegen"
 
 
@@ -63,12 +72,17 @@ class Arguments:
     spec: Path
     bundle: Path
     folder: Path
+    paths: tuple[Path, ...]
+    at: str
+    allowed_signers: Path | None
+    signer: str
     pairs: tuple[str, ...]
     output: Path
     output_given: bool
     pki: Path
     jobs: int | None
     replace: bool
+    sign_key: Path | None
     json: bool
     quiet: bool
     verbose: bool
@@ -123,12 +137,17 @@ def parse(words: Sequence[str]) -> Arguments | None:
         spec=Path(found["SPEC"] or ""),
         bundle=Path(found["BUNDLE"] or ""),
         folder=Path(found["DIR"] or ""),
+        paths=tuple(map(Path, found["PATH"])),
+        at=found["--at"] or "",
+        allowed_signers=Path(found["--allowed-signers"]) if found["--allowed-signers"] else None,
+        signer=found["--signer"] or "",
         pairs=tuple(found["NAME=ADDRESS"]),
         output=Path(found["--output"]),
         output_given=any(word.split("=")[0] == "--output" for word in words),
         pki=Path(found["--pki"]),
         jobs=_jobs(found["--jobs"]),
         replace=found["--replace"],
+        sign_key=Path(found["--sign-key"]) if found["--sign-key"] else None,
         json=found["--json"],
         quiet=found["--quiet"],
         verbose=found["--verbose"],
@@ -147,6 +166,8 @@ def _run(words: Sequence[str]) -> int:
         "plan": _plan,
         "inspect": _inspect,
         "extract": _extract,
+        "verify": _verify,
+        "audit": _audit,
         "schema": _schema,
     }
     return commands[arguments.command](arguments, Console(quiet=arguments.quiet))
@@ -162,7 +183,7 @@ def _build(arguments: Arguments, console: Console) -> int:
     from bundlegen import commands
     from bundlegen.build import Options
 
-    options = Options(arguments.output, arguments.pki, arguments.jobs, arguments.replace)
+    options = Options(arguments.output, arguments.pki, arguments.jobs, arguments.replace, arguments.sign_key)
     return commands.build(arguments.spec, options, console, as_json=arguments.json)
 
 
@@ -182,6 +203,19 @@ def _extract(arguments: Arguments, console: Console) -> int:
     from bundlegen import trust_commands
 
     return trust_commands.extract(arguments.bundle, arguments.folder, console)
+
+
+def _verify(arguments: Arguments, console: Console) -> int:
+    from bundlegen import trust_commands
+
+    asked = trust_commands.Asked(arguments.at, arguments.allowed_signers, arguments.signer)
+    return trust_commands.verify(arguments.paths, asked, console, as_json=arguments.json)
+
+
+def _audit(arguments: Arguments, console: Console) -> int:
+    from bundlegen import trust_commands
+
+    return trust_commands.audit(arguments.folder, console, as_json=arguments.json)
 
 
 def _schema(_arguments: Arguments, console: Console) -> int:

@@ -45,7 +45,7 @@ def build(spec: Path, options: Options, console: Console, *, as_json: bool) -> i
     from bundlegen import build as recipe
 
     with console.steps() as steps:
-        built = recipe.build(spec, options, steps)
+        built = recipe.build(spec, options, steps, steps.stop)
     for warning in built.warnings:
         console.warn(warning)
     for sentence in _issued(built.issued):

@@ -64,8 +64,13 @@ class Steps:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """No more bars: somebody else is about to use the terminal."""
         if self._progress is not None:
             self._progress.stop()
+        self._progress = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
         if self._progress is None:

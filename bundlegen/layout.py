@@ -41,9 +41,11 @@ MODE_PRIVATE_DIR: Final = 0o700
 # In out/<cluster>/<change>/.
 BUNDLE_SUFFIX: Final = ".run"
 SUMS: Final = "SHA256SUMS"
+SIGNATURE: Final = f"{SUMS}.sig"
 RECORD: Final = "change.json"
 RECORD_MARKDOWN: Final = "CHANGE.md"
 RECORD_HTML: Final = "change.html"
+RECORD_CALENDAR: Final = "renewal.ics"
 FIRST_CHANGE: Final = "create"
 
 _DESTINATION: Final = re.compile(r"/?[A-Za-z0-9._+@-]+(?:/[A-Za-z0-9._+@-]+)*", re.ASCII)

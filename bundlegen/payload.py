@@ -107,6 +107,7 @@ def _member(name: str, content: bytes) -> bytes:
     return header(name, len(content)) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
 
 
+@lru_cache(maxsize=256)
 def header(name: str, size: int, *, folder: bool = False) -> bytes:
     """The tar header of one file or folder: nothing in it depends on more than its name and size."""
     info = tarfile.TarInfo(f"./{name}")

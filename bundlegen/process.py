@@ -45,10 +45,12 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
     hint: str = "",
+    talks: bool = False,
 ) -> Completed:
     """Run ``argv`` to its end and return what it wrote.
 
-    ``env`` is added to a fixed environment (PATH, C locale, UTC). Raises ToolError: the program is missing, ended with
+    ``env`` is added to a fixed environment (PATH, C locale, UTC). ``talks``: the program speaks to the user, so its
+    standard error is bundlegen's. Raises ToolError: the program is missing, ended with
     another code than 0 (with the last lines it wrote), or was killed by a signal.
     """
     name = Path(argv[0]).name
@@ -59,7 +61,8 @@ def run(
             env=environment() | dict(env or {}),
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=None if talks else subprocess.PIPE,
             check=False,
         )
     except FileNotFoundError as error:
@@ -69,9 +72,9 @@ def run(
     if done.returncode < 0:
         raise ToolError(f"{name} was killed by {_signal_name(-done.returncode)}", hint=hint)
     if done.returncode > 0:
-        said = _tail(done.stderr) or _tail(done.stdout)
+        said = _tail(done.stderr or b"") or _tail(done.stdout)
         raise ToolError(f"{name} failed with exit code {done.returncode}" + (f": {said}" if said else ""), hint=hint)
-    return Completed(done.stdout, done.stderr)
+    return Completed(done.stdout, done.stderr or b"")
 
 
 def environment() -> dict[str, str]:

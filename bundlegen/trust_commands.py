@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundlegen import clock
-from bundlegen.errors import EXIT_OK
+from bundlegen.errors import EXIT_OK, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from bundlegen.console import Console
@@ -31,6 +33,64 @@ def extract(path: Path, folder: Path, console: Console) -> int:
     found = unpack(path, folder)
     console.remark(f"unpacked {len(found.manifest) - len(found.sealed)} files into {folder}; nothing was executed")
     return EXIT_OK
+
+
+def verify(paths: tuple[Path, ...], asked: Asked, console: Console, *, as_json: bool) -> int:
+    """Verify bundles and change folders: one line per finding. Raises UsageError and ToolError."""
+    from bundlegen.trust.show import printable
+    from bundlegen.trust.verify import verify as check
+
+    at = _moment(asked.at)
+    found = {path: check(path, at, allowed=asked.allowed_signers, signer=asked.signer) for path in paths}
+    failed = any(each.fatal for findings in found.values() for each in findings)
+    if as_json:
+        results = [
+            {
+                "path": str(path),
+                "good": not any(each.fatal for each in findings),
+                "findings": [{"where": e.where, "sentence": e.sentence, "fatal": e.fatal} for e in findings],
+            }
+            for path, findings in found.items()
+        ]
+        console.result(_json({"good": not failed, "at": at.isoformat(), "results": results}))
+    else:
+        for path, findings in found.items():
+            for each in findings:
+                if each.fatal:
+                    console.result(printable(str(each)))
+                else:
+                    console.warn(printable(str(each)))
+            if not any(each.fatal for each in findings):
+                console.result(f"{path}: good")
+    return VerificationError.exit_code if failed else EXIT_OK
+
+
+def audit(folder: Path, console: Console, *, as_json: bool) -> int:
+    """Show which private key is in which bundle. Raises VerificationError where a bundle cannot be read."""
+    from bundlegen.trust import audit as auditor
+
+    found = auditor.audit(folder)
+    console.result(_json(auditor.data(found)) if as_json else auditor.text(found))
+    return VerificationError.exit_code if found.faults else EXIT_OK
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What verify is asked beside the paths: a moment (empty: now), and who must have signed."""
+
+    at: str
+    allowed_signers: Path | None
+    signer: str
+
+
+def _moment(text: str) -> datetime:
+    if not text:
+        return clock.now()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--at {text}: not a date", hint="write it as 2027-01-31 or 2027-01-31T12:00:00Z") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _json(value: Any) -> str:

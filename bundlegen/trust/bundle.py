@@ -153,12 +153,10 @@ def _stub_length(path: Path, start: bytes) -> int:
         raise VerificationError(
             f"{path} is not a bundle", hint="name a file that bundlegen build made, such as infra0.run"
         )
-    position = -1
-    for _ in range(int(found[1])):
-        position = start.find(b"\n", position + 1)
-        if position < 0:
-            raise _damaged(path, "its stub is cut off")
-    return position + 1
+    lines = start.split(b"\n", int(found[1]))
+    if len(lines) <= int(found[1]):
+        raise _damaged(path, "its stub is cut off")
+    return len(start) - len(lines[-1])
 
 
 def _pieces(path: Path, stub: bytes) -> tuple[list[int], list[str]]:

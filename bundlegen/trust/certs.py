@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -26,6 +27,7 @@ class Certificate:
     """Whether the file holds this certificate and nothing else."""
 
 
+@lru_cache(maxsize=4096)
 def certificate(pem: bytes) -> Certificate:
     """The certificate in ``pem``. Raises ValueError where there is none that can be read."""
     _limit(pem)
@@ -43,6 +45,7 @@ def certificate(pem: bytes) -> Certificate:
     return Certificate(found, info, hashlib.sha256(public).hexdigest(), alone)
 
 
+@lru_cache(maxsize=4096)
 def key_fingerprint(pem: bytes) -> str:
     """SHA-256 of the public half of a private key (DER, SubjectPublicKeyInfo). Raises ValueError for anything else."""
     _limit(pem)

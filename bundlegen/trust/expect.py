@@ -1,0 +1,112 @@
+"""What a bundle of this host has to hold, from what it says of itself: bundle.conf and kubeadmcfg.yaml. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from bundlegen import layout
+from bundlegen.addresses import parse_ip
+from bundlegen.pki import catalog
+from bundlegen.trust.bundle import Bundle
+from bundlegen.trust.flat import flat
+
+_VERSION: Final = re.compile(r"v1\.(\d{1,3})\.\d{1,4}", re.ASCII)
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+_CHANGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_SANS: Final = "ClusterConfiguration.etcd.local.serverCertSANs."
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the bundle is for, as it says itself. ``sans``: beyond name, address and loopback."""
+
+    host: str
+    address: str
+    minor: int
+    sans: tuple[str, ...]
+
+
+def identity(bundle: Bundle) -> Identity:
+    """Raises ValueError, in words, where what the bundle says of itself cannot be."""
+    conf = bundle.conf
+    version = _VERSION.fullmatch(conf["KUBERNETES_VERSION"])
+    if version is None:
+        raise ValueError(f"{layout.CONF} names no Kubernetes version")
+    if not (_NAME.fullmatch(conf["HOST"]) and _NAME.fullmatch(conf["CLUSTER"]) and _CHANGE.fullmatch(conf["CHANGE"])):
+        raise ValueError(f"{layout.CONF} names no host, cluster or change")
+    if parse_ip(conf["ADDRESS"]) is None or f"{conf['HOST']}={conf['ADDRESS']}" not in conf["MEMBERS"].split(" "):
+        raise ValueError(f"{layout.CONF} names an address that is not this host's")
+    if conf["SEALED"] not in ("yes", "no"):
+        raise ValueError(f"{layout.CONF} does not say whether the keys are sealed")
+    try:
+        values = flat(bundle.content(layout.KUBEADM_CONFIG) or b"")
+    except ValueError as error:
+        raise ValueError(f"{layout.KUBEADM_CONFIG} is {error}") from error
+    sans = tuple(value for name, value in values.items() if name.startswith(_SANS))
+    return Identity(
+        conf["HOST"], conf["ADDRESS"], int(version[1]), tuple(san for san in sans if san != conf["ADDRESS"])
+    )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One certificate as it has to be: ``cn`` None for any."""
+
+    spec: catalog.CertSpec
+    subject: str
+    sans: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        return layout.pki_path(f"{self.spec.base_name}.crt")
+
+    @property
+    def key_path(self) -> str:
+        return layout.pki_path(f"{self.spec.base_name}.key")
+
+
+def leaves(who: Identity) -> Iterator[Wanted]:
+    """The certificates of the host, the CA's apart, by the catalogue."""
+    names, addresses = catalog.host_sans(who.host, who.address, who.sans)
+    sans = (*(f"DNS:{name}" for name in names), *(f"IP:{address}" for address in addresses))
+    organized = who.minor <= catalog.LAST_MINOR_WITH_MASTERS
+    for spec in catalog.LEAF_SPECS:
+        subject = f"CN={spec.common_name or who.host}"
+        if spec.organized and organized:
+            subject = f"O={catalog.MASTERS}, {subject}"
+        yield Wanted(spec, subject, sans if spec.host_sans else ())
+
+
+def files(bundle: Bundle) -> dict[str, int]:
+    """The destinations that a bundle of this host has, with their modes; the CA's key and images are beside them."""
+    conf = bundle.conf
+    wanted = {
+        layout.INSTALLER: layout.MODE_PROGRAM,
+        layout.CONF: layout.MODE_SECRET,
+        layout.KUBEADM_CONFIG: layout.MODE_SECRET,
+        layout.KUBELET_DROPIN: layout.MODE_PLAIN,
+        layout.HEALTH_COMMAND: layout.MODE_PROGRAM,
+        conf.get("KUBELET_CONFIG", ""): layout.MODE_PLAIN,
+    }
+    if conf.get("MANIFEST_MODE") == "rendered":
+        wanted[layout.STATIC_POD_MANIFEST] = layout.MODE_SECRET
+    for spec in catalog.CATALOG:
+        wanted[layout.pki_path(f"{spec.base_name}.crt")] = layout.MODE_CERTIFICATE
+        if not spec.is_ca:
+            wanted[layout.pki_path(f"{spec.base_name}.key")] = layout.MODE_KEY
+    return wanted
+
+
+CA_KEY: Final = layout.pki_path(f"{catalog.CA_SPEC.base_name}.key")
+CA_CERTIFICATE: Final = layout.pki_path(f"{catalog.CA_SPEC.base_name}.crt")
+FIXED: Final = {
+    "PKI_DIR": layout.PKI_DIR,
+    "KUBEADM_CONFIG": layout.KUBEADM_CONFIG,
+    "STATIC_POD_MANIFEST": layout.STATIC_POD_MANIFEST,
+    "KUBELET_DROPIN": layout.KUBELET_DROPIN,
+    "HEALTH_COMMAND": layout.HEALTH_COMMAND,
+}
+"""Values of bundle.conf that are the same in every bundle."""

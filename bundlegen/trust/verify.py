@@ -1,0 +1,71 @@
+"""``bundlegen verify``: a bundle or a change folder against everything that is known of it. Executes nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from bundlegen import layout
+from bundlegen.errors import VerificationError
+from bundlegen.staging import file_sum
+from bundlegen.trust import change, sign
+from bundlegen.trust.bundle import read
+from bundlegen.trust.expect import CA_KEY
+from bundlegen.trust.finding import Finding
+
+
+def verify(path: Path, at: datetime, *, allowed: Path | None = None, signer: str = "") -> list[Finding]:
+    """Everything that is wrong or worth knowing, at the moment ``at``. None of it fatal: it is what it should be.
+
+    ``allowed`` and ``signer``: an allowed-signers file and the name in it that must have signed; a signature that is
+    missing is then a failure. Raises UsageError, and ToolError where ssh-keygen is needed and missing.
+    """
+    sign.check_demand(allowed, signer)
+    if path.is_dir():
+        return [*_signature(path, allowed, signer), *change.faults(path, at)]
+    return list(_bundle(path, at, allowed, signer))
+
+
+def _bundle(path: Path, at: datetime, allowed: Path | None, signer: str) -> Iterator[Finding]:
+    folder = path.absolute().parent
+    try:
+        if (folder / layout.SUMS).is_file() or allowed is not None:
+            yield from _signature(folder, allowed, signer)
+            sums = change.read_sums(folder / layout.SUMS)
+            if path.name not in sums.files:
+                yield Finding(path.name, f"is not in the {layout.SUMS} beside it")
+            elif file_sum(path) != sums.files[path.name]:
+                yield Finding(path.name, f"was altered: it does not have the SHA-256 in {layout.SUMS}")
+                return
+        else:
+            yield Finding(path.name, f"there is no {layout.SUMS} beside it: who made it is not known", fatal=False)
+        bundle = read(path)
+    except VerificationError as error:
+        yield Finding(path.name, error.message)
+        return
+    yield from change.bundle_faults(bundle, at)
+    if CA_KEY in bundle.destinations:
+        yield Finding(path.name, "holds the CA's private key", fatal=False)
+
+
+def _signature(folder: Path, allowed: Path | None, signer: str) -> Iterator[Finding]:
+    signature = folder / layout.SIGNATURE
+    if not signature.is_file() or signature.is_symlink():
+        if allowed is not None or signature.is_symlink():
+            yield Finding(layout.SIGNATURE, f"is missing: {signer or 'nobody'} has not signed this change")
+        return
+    try:
+        change.small_file(signature)
+        content = change.small_file(folder / layout.SUMS)
+    except VerificationError as error:
+        yield Finding(layout.SIGNATURE, error.message)
+        return
+    if wrong := sign.fault(content, signature, allowed, signer):
+        yield Finding(layout.SIGNATURE, wrong)
+    elif allowed is None:
+        yield Finding(
+            layout.SIGNATURE,
+            "is a good signature, but whose was not asked: give --allowed-signers and --signer",
+            fatal=False,
+        )
