@@ -126,16 +126,17 @@ commit() {
   TRANSACTION=committed
 }
 
-# close_transaction: a finished journal becomes the newest generation.
+# close_transaction: a finished journal becomes the newest generation. If that fails, the next run does it.
 close_transaction() {
   local last=0 folder
   for folder in "${STATE}"/generations/[0-9]*; do
     [[ ! -d ${folder} ]] || last=${folder##*/}
   done
-  mkdir -p -- "${STATE}/generations"
   printf -v folder '%s/generations/%04d' "${STATE}" $((10#${last} + 1))
-  rm -f -- "${STATE}/transaction/manifest.record"
-  mv -T -- "${STATE}/transaction" "${folder}"
-  sync -- "${STATE}" "${STATE}/generations"
-  TRANSACTION=none
+  if mkdir -p -- "${STATE}/generations" && rm -f -- "${STATE}/transaction/manifest.record" \
+    && mv -T -- "${STATE}/transaction" "${folder}" && sync -- "${STATE}" "${STATE}/generations"; then
+    TRANSACTION=none
+  else
+    warn "the journal in ${STATE}/transaction could not be put away; run this again when its disk can be written"
+  fi
 }

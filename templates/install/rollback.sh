@@ -43,13 +43,15 @@ undo() {
   # a static Pod that was not there before goes first, while our kubelet can still stop its container
   if [[ ${EARLIER[${pod}]-} == absent ]]; then
     restore "${pod}"
+    ((UNDO_TROUBLE == 0)) || return 0
     stop_etcd
   fi
   for ((index = ${#UNDO_ORDER[@]} - 1; index >= 0; index--)); do
     restore "${UNDO_ORDER[index]}"
   done
   undo_rest "$@"
-  undo_units "$@"
+  # with some files old and some new, a kubelet that runs is best left alone
+  ((UNDO_TROUBLE > 0)) || undo_units "$@"
 }
 
 # undo_units FOLDER...: kubelet as the oldest journal found it, if any of them touched it.

@@ -67,7 +67,7 @@ class Course:
         self.before = host.tree()
         self.settings = host.settings()
         host.arm(0, "none")
-        done = host.run_armed(self.folder, "install")
+        done = host.run_armed(self.folder, "install", "--wait", "60")
         assert done.returncode == 0, done.stderr
         self.calls = host.disarm()
         self.installed = comparable(host.tree())
@@ -75,7 +75,7 @@ class Course:
 
     def stop_at(self, point: int, action: str) -> int:
         self.host.arm(point, action)
-        done = self.host.run_armed(self.folder, "install")
+        done = self.host.run_armed(self.folder, "install", "--wait", "5")
         self.host.disarm()
         return done.returncode
 
