@@ -9,6 +9,7 @@ Usage:
   bundlegen extract BUNDLE DIR [--quiet] [--verbose]
   bundlegen verify PATH... [--at DATE] [--allowed-signers FILE --signer ID] [--json] [--quiet] [--verbose]
   bundlegen audit DIR [--json] [--verbose]
+  bundlegen diff OLD NEW [--json] [--verbose]
   bundlegen schema
   bundlegen --version
   bundlegen --help
@@ -21,6 +22,7 @@ Commands:
   extract       unpack a bundle into the new folder DIR; runs nothing from it
   verify        check bundles and change folders: sums, signature, stub, certificates, keys, modes
   audit         show which private key is in which of the bundles below DIR
+  diff          say what changes on the hosts from one bundle or change to another; 0 nothing, 1 something
   schema        print the JSON Schema of cluster.yaml, for editors
 
 Options:
@@ -39,8 +41,8 @@ Options:
   --help        this text
 
 Results go to standard output, progress and messages to standard error.
-Exit codes: 0 done, 1 a bug in bundlegen, 2 usage, 3 the specification, 4 the PKI store, 5 a tool is missing or
-failed, 6 verification failed, 7 out of space or unwritable output, 130 interrupted.
+Exit codes: 0 done, 1 a bug in bundlegen (diff: something changes), 2 usage, 3 the specification, 4 the PKI store,
+5 a tool is missing or failed, 6 verification failed, 7 out of space or unwritable output, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ from bundlegen.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, BundlegenError
 if TYPE_CHECKING:
     from bundlegen.console import Console
 
-COMMANDS: Final = ("init", "build", "plan", "inspect", "extract", "verify", "audit", "schema")
+COMMANDS: Final = ("init", "build", "plan", "inspect", "extract", "verify", "audit", "diff", "schema")
 _PROG: Final = "bundlegen"
 
 
@@ -73,6 +75,8 @@ class Arguments:
     bundle: Path
     folder: Path
     paths: tuple[Path, ...]
+    old: Path
+    new: Path
     at: str
     allowed_signers: Path | None
     signer: str
@@ -137,6 +141,8 @@ def parse(words: Sequence[str]) -> Arguments | None:
         spec=Path(found["SPEC"] or ""),
         bundle=Path(found["BUNDLE"] or ""),
         folder=Path(found["DIR"] or ""),
+        old=Path(found["OLD"] or ""),
+        new=Path(found["NEW"] or ""),
         paths=tuple(map(Path, found["PATH"])),
         at=found["--at"] or "",
         allowed_signers=Path(found["--allowed-signers"]) if found["--allowed-signers"] else None,
@@ -168,6 +174,7 @@ def _run(words: Sequence[str]) -> int:
         "extract": _extract,
         "verify": _verify,
         "audit": _audit,
+        "diff": _diff,
         "schema": _schema,
     }
     return commands[arguments.command](arguments, Console(quiet=arguments.quiet))
@@ -216,6 +223,12 @@ def _audit(arguments: Arguments, console: Console) -> int:
     from bundlegen import trust_commands
 
     return trust_commands.audit(arguments.folder, console, as_json=arguments.json)
+
+
+def _diff(arguments: Arguments, console: Console) -> int:
+    from bundlegen import trust_commands
+
+    return trust_commands.diff(arguments.old, arguments.new, console, as_json=arguments.json)
 
 
 def _schema(_arguments: Arguments, console: Console) -> int:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from bundlegen import clock
 from bundlegen.errors import EXIT_OK, UsageError, VerificationError
 
+EXIT_DIFFERENT = 1
+"""As diff(1): a bug in bundlegen has this code as well, and a traceback with it."""
+
 if TYPE_CHECKING:
     from bundlegen.console import Console
 
@@ -72,6 +75,16 @@ def audit(folder: Path, console: Console, *, as_json: bool) -> int:
     found = auditor.audit(folder)
     console.result(_json(auditor.data(found)) if as_json else auditor.text(found))
     return VerificationError.exit_code if found.faults else EXIT_OK
+
+
+def diff(old: Path, new: Path, console: Console, *, as_json: bool) -> int:
+    """Show what changes from one bundle or change to another: 0 nothing, 1 something, as diff(1) has it."""
+    from bundlegen.trust import diff_change
+    from bundlegen.trust.show import printable
+
+    found = diff_change.compare(old, new)
+    console.result(_json(diff_change.data(found)) if as_json else printable(diff_change.text(found)))
+    return EXIT_DIFFERENT if found.changed else EXIT_OK
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,228 @@
+"""``bundlegen diff``: what changes on a host, in words, from one bundle to another. Pure; shows no secret.
+
+Keys appear only as "new key"; the initial cluster token, which guards data rather than keeps a secret, by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bundlegen import layout
+from bundlegen.errors import VerificationError
+from bundlegen.pki import catalog
+from bundlegen.report.record import stamp
+from bundlegen.trust import certs
+from bundlegen.trust.bundle import Bundle
+from bundlegen.trust.flat import flat
+
+_FACTS: Final = {
+    "CLUSTER": "cluster",
+    "HOST": "host",
+    "ADDRESS": "address",
+    "MACHINE_ID": "machine-id",
+    "ARCHITECTURE": "architecture",
+    "BUNDLEGEN_VERSION": "bundlegen",
+    "KUBERNETES_VERSION": "Kubernetes",
+    "MANIFEST_MODE": "manifest",
+    "CLIENT_PORT": "client port",
+    "PEER_PORT": "peer port",
+    "METRICS_PORT": "metrics port",
+    "INITIAL_CLUSTER_TOKEN": "initial cluster token",
+    "DATA_DIR": "data folder",
+    "KUBELET_BINARY": "kubelet binary",
+    "KUBELET_CONFIG": "kubelet configuration file",
+    "CGROUP_DRIVER": "cgroup driver",
+    "RUNTIME_ENDPOINT": "runtime endpoint",
+    "ETCD_IMAGE": "etcd image",
+    "PAUSE_IMAGE": "pause image",
+    "SEALED": "keys sealed",
+}
+"""What of bundle.conf is a change of its own. The other keys follow from these, the certificates and the files."""
+
+_FLAGS: Final = "ClusterConfiguration.etcd.local.extraArgs."
+_NOTHING: Final = "(none)"
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """One thing that is different: what, and its value before and after; empty where there was or will be none."""
+
+    what: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.old or _NOTHING} -> {self.new or _NOTHING}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Everything that changes on one host, and what has to be restarted for it."""
+
+    host: str
+    changes: tuple[Change, ...]
+    restarts: tuple[str, ...]
+
+
+def between(old: Bundle, new: Bundle) -> Difference:
+    """What changes where ``new`` is installed after ``old``. Raises VerificationError for what cannot be read."""
+    changes = (
+        *_facts(old.conf, new.conf),
+        *_members(old.conf, new.conf),
+        *_certificates(old, new),
+        *_texts(old, new),
+        *_files(old, new),
+    )
+    return Difference(new.conf["HOST"], changes, _restarts(old, new))
+
+
+def _facts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    for key, what in _FACTS.items():
+        if old.get(key, "") != new.get(key, ""):
+            yield Change(what, old.get(key, ""), new.get(key, ""))
+
+
+def _members(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    before, after = (dict(_pair(each) for each in conf["MEMBERS"].split(" ")) for conf in (old, new))
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            yield Change(f"member {name}", before.get(name, ""), after.get(name, ""))
+    if before == after and old["MEMBERS"] != new["MEMBERS"]:
+        yield Change("order of members", " ".join(before), " ".join(after))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, address = text.partition("=")
+    return name, address
+
+
+def _certificates(old: Bundle, new: Bundle) -> Iterator[Change]:
+    for spec in catalog.CATALOG:
+        path = layout.pki_path(f"{spec.base_name}.crt")
+        before, after = _certificate(old, path), _certificate(new, path)
+        if before == after:
+            continue
+        name = f"certificate {spec.name}"
+        if before is None or after is None:
+            yield Change(name, "there" if before else "", "there" if after else "")
+            continue
+        pairs = {
+            "subject": (before.info.subject, after.info.subject),
+            "names": (" ".join(before.info.sans), " ".join(after.info.sans)),
+            "usages": (" ".join(before.info.usages), " ".join(after.info.usages)),
+            "key algorithm": (before.info.algorithm, after.info.algorithm),
+            "issuer": (before.info.issuer, after.info.issuer),
+            "valid from": (stamp(before.info.not_before), stamp(after.info.not_before)),
+            "expiry": (stamp(before.info.not_after), stamp(after.info.not_after)),
+        }
+        yield Change(name, f"serial {before.info.serial}", f"serial {after.info.serial}")
+        for what, (was, is_) in pairs.items():
+            if was != is_:
+                yield Change(f"{name}, {what}", was, is_)
+        if before.key_fingerprint != after.key_fingerprint:
+            yield Change(f"{name}, key", before.key_fingerprint[:16], after.key_fingerprint[:16])
+
+
+def _certificate(bundle: Bundle, path: str) -> certs.Certificate | None:
+    if path not in bundle.destinations:
+        return None
+    try:
+        return certs.certificate(bundle.content(path) or b"")
+    except ValueError as error:
+        raise VerificationError(f"{bundle.path}: {path} is {error}") from error
+
+
+def _texts(old: Bundle, new: Bundle) -> Iterator[Change]:
+    """kubeadm's configuration, kubelet's, the static Pod: value by value; the drop-in: line by line."""
+    documents = (
+        ("kubeadm", layout.KUBEADM_CONFIG, layout.KUBEADM_CONFIG),
+        ("kubelet", old.conf.get("KUBELET_CONFIG", ""), new.conf.get("KUBELET_CONFIG", "")),
+        ("static Pod", layout.STATIC_POD_MANIFEST, layout.STATIC_POD_MANIFEST),
+    )
+    for what, before, after in documents:
+        was, is_ = _values(old, before), _values(new, after)
+        for name in sorted(was.keys() | is_.keys()):
+            if was.get(name) != is_.get(name):
+                yield Change(_named(what, name), was.get(name, ""), is_.get(name, ""))
+    was_lines, is_lines = (_lines(bundle, layout.KUBELET_DROPIN) for bundle in (old, new))
+    for line in was_lines:
+        if line not in is_lines:
+            yield Change("kubelet drop-in", line, "")
+    for line in is_lines:
+        if line not in was_lines:
+            yield Change("kubelet drop-in", "", line)
+
+
+def _named(what: str, name: str) -> str:
+    if name.startswith(_FLAGS):
+        return f"etcd flag --{name.removeprefix(_FLAGS)}"
+    kind, _, rest = name.partition(".")
+    return f"{what} {rest if kind.endswith('Configuration') and rest else name}"
+
+
+def _values(bundle: Bundle, destination: str) -> dict[str, str]:
+    content = bundle.content(destination)
+    if content is None:
+        return {}
+    try:
+        return flat(content)
+    except ValueError as error:
+        raise VerificationError(f"{bundle.path}: {destination} is {error}") from error
+
+
+def _lines(bundle: Bundle, destination: str) -> list[str]:
+    text = (bundle.content(destination) or b"").decode("utf-8", "replace")
+    return [line for line in text.split("\n") if line and not line.startswith("#")]
+
+
+def _files(old: Bundle, new: Bundle) -> Iterator[Change]:
+    """Files that come, go, or change their mode or owner; images, the installer and the health command as well."""
+    before, after = ({line.destination: line for line in bundle.manifest} for bundle in (old, new))
+    moved = {bundle.conf.get("KUBELET_CONFIG") for bundle in (old, new)} if _moved(old, new) else set()
+    for name in sorted((before.keys() | after.keys()) - moved):
+        was, is_ = before.get(name), after.get(name)
+        if name.startswith(f"{layout.SEALED}/"):
+            continue
+        if was is None or is_ is None:
+            yield Change(f"file {name}", "there" if was else "", "there" if is_ else "")
+        elif (was.mode, was.owner) != (is_.mode, is_.owner):
+            yield Change(f"file {name}", f"{was.mode:04o} {was.owner}", f"{is_.mode:04o} {is_.owner}")
+        elif was.sha256 != is_.sha256 and (name in _WHOLE or name.startswith(f"{layout.IMAGES}/")):
+            yield Change(f"file {name}", was.sha256[:16], is_.sha256[:16])
+
+
+_WHOLE: Final = (layout.INSTALLER, layout.HEALTH_COMMAND)
+
+
+def _moved(old: Bundle, new: Bundle) -> bool:
+    return old.conf.get("KUBELET_CONFIG") != new.conf.get("KUBELET_CONFIG")
+
+
+def _restarts(old: Bundle, new: Bundle) -> tuple[str, ...]:
+    """As the installer decides: the kubelet for its own files, etcd for its static Pod and its CA.
+
+    Other certificates are read anew with every connection.
+    """
+    restarts = []
+    if _moved(old, new) or any(
+        old.content(name) != new.content(name) for name in (new.conf.get("KUBELET_CONFIG", ""), layout.KUBELET_DROPIN)
+    ):
+        restarts.append("kubelet")
+    rendered = new.conf.get("MANIFEST_MODE") == "rendered"
+    pod = layout.STATIC_POD_MANIFEST if rendered else layout.KUBEADM_CONFIG
+    ca = layout.pki_path(f"{catalog.CA_SPEC.base_name}.crt")
+    # kubernetesVersion is in kubeadm's configuration, and decides about the image and the probes.
+    if _flagged(old, pod) != _flagged(new, pod) or old.content(ca) != new.content(ca):
+        restarts.append("etcd")
+    return tuple(restarts)
+
+
+def _flagged(bundle: Bundle, destination: str) -> dict[str, str]:
+    """What etcd's Pod follows from: of kubeadm's configuration not the parts that are about certificates."""
+    return {
+        name: value
+        for name, value in _values(bundle, destination).items()
+        if "CertSANs." not in name and "alidityPeriod" not in name and not name.endswith(("Algorithm", ".criSocket"))
+    }

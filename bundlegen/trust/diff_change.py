@@ -1,0 +1,111 @@
+"""Two bundles or two change folders side by side: what changes on which host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bundlegen import layout
+from bundlegen.errors import UsageError, VerificationError
+from bundlegen.trust.bundle import Bundle, read
+from bundlegen.trust.diff import Change, Difference, between
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Hosts that only one side has, and what changes on each of the others."""
+
+    gone: tuple[str, ...]
+    added: tuple[str, ...]
+    hosts: tuple[Difference, ...]
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.gone or self.added or any(host.changes for host in self.hosts))
+
+    @property
+    def common(self) -> tuple[Change, ...]:
+        """What changes on every host in the same way."""
+        if len(self.hosts) < 2:
+            return ()
+        return tuple(each for each in self.hosts[0].changes if all(each in host.changes for host in self.hosts))
+
+
+def compare(old: Path, new: Path) -> Comparison:
+    """Compare two bundles, or two change folders host by host.
+
+    Raises UsageError for one of each, VerificationError where something cannot be read.
+    """
+    if old.is_dir() != new.is_dir():
+        raise UsageError("one is a bundle and the other a folder", hint="name two bundles or two change folders")
+    if not old.is_dir():
+        return Comparison((), (), (between(read(old), read(new)),))
+    before, after = _folder(old), _folder(new)
+    return Comparison(
+        gone=tuple(host for host in before if host not in after),
+        added=tuple(host for host in after if host not in before),
+        hosts=tuple(between(before[host], after[host]) for host in after if host in before),
+    )
+
+
+def _folder(folder: Path) -> dict[str, Bundle]:
+    paths = sorted(path for path in folder.iterdir() if path.name.endswith(layout.BUNDLE_SUFFIX))
+    if not paths:
+        raise VerificationError(f"there is no bundle in {folder}", hint="name the folder of a change")
+    bundles = {}
+    for path in paths:
+        bundle = read(path)
+        if bundle.conf["HOST"] in bundles:
+            raise VerificationError(f"{folder} has two bundles for {bundle.conf['HOST']}")
+        bundles[bundle.conf["HOST"]] = bundle
+    return bundles
+
+
+def data(found: Comparison) -> dict[str, Any]:
+    """For machines."""
+    return {
+        "changed": found.changed,
+        "hostsGone": list(found.gone),
+        "hostsAdded": list(found.added),
+        "hosts": [
+            {
+                "name": host.host,
+                "changes": [{"what": each.what, "old": each.old, "new": each.new} for each in host.changes],
+                "restarts": list(host.restarts),
+            }
+            for host in found.hosts
+        ],
+    }
+
+
+def text(found: Comparison) -> str:
+    """For people."""
+    if not found.changed:
+        return "Nothing changes."
+    lines = [f"{host}: no longer has a bundle" for host in found.gone]
+    lines += [f"{host}: has a bundle now" for host in found.added]
+    common = found.common
+    if common:
+        lines += _block(f"all {len(found.hosts)} hosts", common)
+    for host in found.hosts:
+        own = [each for each in host.changes if each not in common]
+        if own:
+            lines += _block(host.host, own)
+    lines += _restarts({host.host: host.restarts for host in found.hosts})
+    return "\n".join(lines)
+
+
+def _block(title: str, changes: Sequence[Change]) -> list[str]:
+    return [f"{title}:", *(f"  {each}" for each in changes)]
+
+
+def _restarts(restarts: Mapping[str, tuple[str, ...]]) -> list[str]:
+    if len(set(restarts.values())) == 1 and len(restarts) > 1:
+        return [f"Restarts on all {len(restarts)} hosts: {_listed(next(iter(restarts.values())))}"]
+    return [f"Restarts on {host}: {_listed(what)}" for host, what in restarts.items()]
+
+
+def _listed(what: tuple[str, ...]) -> str:
+    return " and ".join(what) or "none"
