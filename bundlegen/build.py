@@ -6,7 +6,7 @@ import platform
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -18,7 +18,7 @@ from bundlegen.pki import catalog
 from bundlegen.pki.store import Issued, Store, survey
 from bundlegen.plan import BundlePlan, ImageFile, Window, configuration, plan_host, sha256
 from bundlegen.render import Renderer
-from bundlegen.report import record
+from bundlegen.report import documents, parts, record
 from bundlegen.spec import Cluster, Host
 from bundlegen.staging import Staging, file_sum, staging
 from bundlegen.trust import sign
@@ -39,6 +39,7 @@ class Options:
     jobs: int | None = None
     replace: bool = False
     sign_key: Path | None = None
+    attachments: parts.Attachments = parts.NONE
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,10 @@ def build(
             shared = _image_pieces(plans[0], scratch, step)
             bundles = []
             for number, plan in enumerate(plans, start=1):
-                bundles.append(_pack(plan, stub, shared, stage, cluster))
+                packed = _pack(plan, stub, shared, stage, cluster)
+                if options.attachments.wanted:
+                    packed = replace(packed, parts=parts.make(stage, packed.name, options.attachments))
+                bundles.append(packed)
                 step("packing bundles", number, len(plans))
             change = record.change(
                 cluster,
@@ -98,8 +102,10 @@ def build(
                 sha256(script),
                 _versions(stub),
                 issued_at=max(issued.issued_at.values()),
+                signed=options.sign_key is not None,
             )
-            stage.write(layout.RECORD, [record.dump(change)])
+            for name, content in documents.render(change, resources.template_text).items():
+                stage.write(name, [content])
             sums = record.sums(stage.sums)
             stage.write(layout.SUMS, [sums])
             _check(stage, bundles)

@@ -35,8 +35,21 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "member",
         "text",
         "installer",
+        "sealing",
         "pki.catalog",
         "pki.issue",
+        "report.blocks",
+        "report.calendar",
+        "report.documents",
+        "report.markdown",
+        "report.model",
+        "report.page",
+        "report.pictures",
+        "report.receipts",
+        "report.record",
+        "report.schema",
+        "report.steps",
+        "report.tables",
     ),
     "edge": (
         "clock",
@@ -51,7 +64,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "report.*",
     ),
     "build": ("build",),
-    "cli": ("cli", "commands", "trust_commands", "console", "__main__"),
+    "cli": ("cli", "commands", "trust_commands", "report_commands", "console", "__main__"),
 }
 RANK = {layer: rank for rank, layer in enumerate(LAYERS)}
 
