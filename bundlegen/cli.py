@@ -3,14 +3,15 @@
 Usage:
   bundlegen init NAME=ADDRESS... [--output FILE] [--quiet]
   bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--sign-key KEY]
-                  [--json] [--quiet] [--verbose]
+                  [--split SIZE] [--extension EXT] [--json] [--quiet] [--verbose]
   bundlegen plan SPEC [--pki DIR] [--json] [--quiet] [--verbose]
   bundlegen inspect BUNDLE [--json] [--verbose]
   bundlegen extract BUNDLE DIR [--quiet] [--verbose]
   bundlegen verify PATH... [--at DATE] [--allowed-signers FILE --signer ID] [--json] [--quiet] [--verbose]
   bundlegen audit DIR [--json] [--verbose]
   bundlegen diff OLD NEW [--json] [--verbose]
-  bundlegen schema
+  bundlegen reconcile CHANGE RECEIPT... [--metrics FILE] [--json] [--verbose]
+  bundlegen schema [change]
   bundlegen --version
   bundlegen --help
 
@@ -23,13 +24,17 @@ Commands:
   verify        check bundles and change folders: sums, signature, stub, certificates, keys, modes
   audit         show which private key is in which of the bundles below DIR
   diff          say what changes on the hosts from one bundle or change to another; 0 nothing, 1 something
-  schema        print the JSON Schema of cluster.yaml, for editors
+  reconcile     compare the receipts of the hosts with the change: which host has run what; 6 unless all is well
+  schema        print the JSON Schema of cluster.yaml, for editors; with the word change, that of change.json
 
 Options:
   --output DIR  folder for what may be carried away (init: the file to write) [default: out]
   --pki DIR     folder for the keys, which stay here [default: pki]
   --jobs N      how many keys to make at once (default: one per processor)
   --sign-key KEY  sign SHA256SUMS with this SSH key (a file, or the .pub of a key that an agent or token holds)
+  --split SIZE  write each bundle in numbered parts as well, of at most SIZE (such as 10M), to be joined by cat
+  --extension EXT  end the names of what is to be attached in EXT (such as txt), where others are not accepted
+  --metrics FILE   write the answer for node-exporter's textfile collector
   --replace     put a change that comes out different in the place of the one that is there
   --at DATE     the moment for which certificates must be valid (default: now)
   --allowed-signers FILE  who may sign, as in ssh-keygen(1): a good signature of ID is then demanded
@@ -51,7 +56,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -62,7 +67,18 @@ from bundlegen.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, BundlegenError
 if TYPE_CHECKING:
     from bundlegen.console import Console
 
-COMMANDS: Final = ("init", "build", "plan", "inspect", "extract", "verify", "audit", "diff", "schema")
+COMMANDS: Final = (
+    "init",
+    "build",
+    "plan",
+    "inspect",
+    "extract",
+    "verify",
+    "audit",
+    "diff",
+    "reconcile",
+    "schema",
+)
 _PROG: Final = "bundlegen"
 
 
@@ -87,6 +103,12 @@ class Arguments:
     jobs: int | None
     replace: bool
     sign_key: Path | None
+    split: str | None
+    extension: str | None
+    change: Path
+    receipts: tuple[Path, ...]
+    metrics: Path | None
+    of_change: bool
     json: bool
     quiet: bool
     verbose: bool
@@ -154,6 +176,12 @@ def parse(words: Sequence[str]) -> Arguments | None:
         jobs=_jobs(found["--jobs"]),
         replace=found["--replace"],
         sign_key=Path(found["--sign-key"]) if found["--sign-key"] else None,
+        split=found["--split"],
+        extension=found["--extension"],
+        change=Path(found["CHANGE"] or ""),
+        receipts=tuple(map(Path, found["RECEIPT"])),
+        metrics=Path(found["--metrics"]) if found["--metrics"] else None,
+        of_change=found["change"],
         json=found["--json"],
         quiet=found["--quiet"],
         verbose=found["--verbose"],
@@ -175,6 +203,7 @@ def _run(words: Sequence[str]) -> int:
         "verify": _verify,
         "audit": _audit,
         "diff": _diff,
+        "reconcile": _reconcile,
         "schema": _schema,
     }
     return commands[arguments.command](arguments, Console(quiet=arguments.quiet))
@@ -189,8 +218,10 @@ def _init(arguments: Arguments, console: Console) -> int:
 def _build(arguments: Arguments, console: Console) -> int:
     from bundlegen import commands
     from bundlegen.build import Options
+    from bundlegen.report import parts
 
     options = Options(arguments.output, arguments.pki, arguments.jobs, arguments.replace, arguments.sign_key)
+    options = replace(options, attachments=parts.attachments(arguments.split, arguments.extension))
     return commands.build(arguments.spec, options, console, as_json=arguments.json)
 
 
@@ -231,10 +262,18 @@ def _diff(arguments: Arguments, console: Console) -> int:
     return trust_commands.diff(arguments.old, arguments.new, console, as_json=arguments.json)
 
 
-def _schema(_arguments: Arguments, console: Console) -> int:
-    from bundlegen import commands
+def _reconcile(arguments: Arguments, console: Console) -> int:
+    from bundlegen import report_commands
 
-    return commands.schema(console)
+    return report_commands.reconcile(
+        arguments.change, arguments.receipts, arguments.metrics, console, as_json=arguments.json
+    )
+
+
+def _schema(arguments: Arguments, console: Console) -> int:
+    from bundlegen import commands, report_commands
+
+    return report_commands.schema(console) if arguments.of_change else commands.schema(console)
 
 
 def _usage_problem(words: Sequence[str]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Sum: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
-Moment: TypeAlias = Annotated[datetime, Field(description="UTC, such as 2026-11-22T19:45:00Z")]
+Moment: TypeAlias = Annotated[AwareDatetime, Field(description="UTC, such as 2026-11-22T19:45:00Z")]
 
 
 class _Model(BaseModel):

@@ -103,6 +103,7 @@ newest_receipt() {
   printf '%s' "${newest}"
 }
 
+# receipt_json EXIT_CODE OUTCOME: all but its last line, see write_receipt.
 receipt_json() {
   local ended previous
   phase end
@@ -118,19 +119,21 @@ receipt_json() {
   printf '  "machineId": %s,\n  "hostname": %s,\n' "$(json_string "$(machine_id)")" "$(json_string "$(host_name)")"
   printf '  "changed": %s,\n  "movedAside": %s,\n' "$(changed_json)" "$(json_list ${MOVED_ASIDE[@]+"${MOVED_ASIDE[@]}"})"
   printf '  "checks": %s,\n  "ignored": %s,\n' "$(verdicts_json)" "$(json_list ${IGNORED[@]+"${IGNORED[@]}"})"
-  printf '  "timings": %s,\n  "tools": %s,\n  "previousReceiptDigest": %s\n}\n' \
+  printf '  "timings": %s,\n  "tools": %s,\n  "previousReceiptDigest": %s,\n' \
     "$(timings_json)" "$(tools_json)" "$(json_hash "${previous}")"
 }
 
-# write_receipt EXIT_CODE OUTCOME: a receipt that cannot be written is said, and does not undo the work.
+# write_receipt EXIT_CODE OUTCOME: its last line is the digest of all above it, by which damage and careless
+# editing show; a receipt that cannot be written is said, and does not undo the work.
 write_receipt() {
-  local name new
+  local name new digest
   name=${STATE}/receipts/$(timestamp)-${VERB}.json
   new=${STATE}/receipts/.new
   # two runs within a second
   while [[ -e ${name} ]]; do name=${name%.json}+.json; done
   if mkdir -p -- "${STATE}/receipts" \
-    && receipt_json "$1" "$2" > "${new}" && sync -- "${new}" && mv -fT -- "${new}" "${name}"; then
+    && receipt_json "$1" "$2" > "${new}" && digest=$(sha256 "${new}") \
+    && printf '  "receiptDigest": "%s"\n}\n' "${digest}" >> "${new}" && sync -- "${new}" && mv -fT -- "${new}" "${name}"; then
     say "Receipt: ${name}"
   else
     rm -f -- "${new}"
