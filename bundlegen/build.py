@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -14,7 +14,7 @@ from bundlegen import archive, layout, payload, resources
 from bundlegen.certinfo import CertInfo, describe
 from bundlegen.errors import OutputError, VerificationError
 from bundlegen.loader import load
-from bundlegen.pki import catalog
+from bundlegen.pki import catalog, unlock
 from bundlegen.pki.store import Issued, Store, survey
 from bundlegen.plan import BundlePlan, ImageFile, Window, configuration, plan_host, sha256
 from bundlegen.render import Renderer
@@ -39,6 +39,7 @@ class Options:
     jobs: int | None = None
     replace: bool = False
     sign_key: Path | None = None
+    seal: bool = False
     attachments: parts.Attachments = parts.NONE
 
 
@@ -83,9 +84,10 @@ def build(
     folder = options.output / cluster.name / layout.FIRST_CHANGE
     with Store.open(options.pki, cluster) as store:
         issued = store.ensure(jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
+        codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
         with staging(folder) as stage, stage.scratch() as scratch:
             images = _images(loaded.images)
-            plans = list(_plans(cluster, issued, script, images))
+            plans = list(_plans(cluster, issued, script, images, codes))
             shared = _image_pieces(plans[0], scratch, step)
             bundles = []
             for number, plan in enumerate(plans, start=1):
@@ -103,6 +105,7 @@ def build(
                 _versions(stub),
                 issued_at=max(issued.issued_at.values()),
                 signed=options.sign_key is not None,
+                sealed=options.seal,
             )
             for name, content in documents.render(change, resources.template_text).items():
                 stage.write(name, [content])
@@ -152,7 +155,9 @@ def _signature(sums: bytes, key: Path, folder: Path) -> bytes:
     return (same and sign.kept(sums, folder / layout.SIGNATURE, key)) or sign.sign(sums, key)
 
 
-def _plans(cluster: Cluster, issued: Issued, script: bytes, images: Sequence[ImageFile]) -> Iterable[BundlePlan]:
+def _plans(
+    cluster: Cluster, issued: Issued, script: bytes, images: Sequence[ImageFile], codes: Mapping[str, str]
+) -> Iterable[BundlePlan]:
     renderer = Renderer(cluster, issued.token, resources.template_text)
     ca = describe(issued.ca.certificate)
     for host in cluster.hosts:
@@ -167,6 +172,7 @@ def _plans(cluster: Cluster, issued: Issued, script: bytes, images: Sequence[Ima
             window=_window(host, issued, [ca, *(describe(pair.certificate) for pair in leaves.values())]),
             change=layout.FIRST_CHANGE,
             images=images,
+            unlock_code=codes.get(host.name, ""),
         )
 
 

@@ -3,13 +3,14 @@
 Usage:
   bundlegen init NAME=ADDRESS... [--output FILE] [--quiet]
   bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--sign-key KEY]
-                  [--split SIZE] [--extension EXT] [--json] [--quiet] [--verbose]
+                  [--split SIZE] [--extension EXT] [--seal] [--json] [--quiet] [--verbose]
   bundlegen plan SPEC [--pki DIR] [--json] [--quiet] [--verbose]
   bundlegen inspect BUNDLE [--json] [--verbose]
   bundlegen extract BUNDLE DIR [--quiet] [--verbose]
   bundlegen verify PATH... [--at DATE] [--allowed-signers FILE --signer ID] [--json] [--quiet] [--verbose]
   bundlegen audit DIR [--json] [--verbose]
   bundlegen diff OLD NEW [--json] [--verbose]
+  bundlegen unlock-codes CLUSTER [--pki DIR] [--output FILE] [--verbose]
   bundlegen reconcile CHANGE RECEIPT... [--metrics FILE] [--json] [--verbose]
   bundlegen schema [change]
   bundlegen --version
@@ -24,6 +25,7 @@ Commands:
   verify        check bundles and change folders: sums, signature, stub, certificates, keys, modes
   audit         show which private key is in which of the bundles below DIR
   diff          say what changes on the hosts from one bundle or change to another; 0 nothing, 1 something
+  unlock-codes  show the unlock codes of sealed bundles, on the terminal or in a new private file
   reconcile     compare the receipts of the hosts with the change: which host has run what; 6 unless all is well
   schema        print the JSON Schema of cluster.yaml, for editors; with the word change, that of change.json
 
@@ -32,6 +34,7 @@ Options:
   --pki DIR     folder for the keys, which stay here [default: pki]
   --jobs N      how many keys to make at once (default: one per processor)
   --sign-key KEY  sign SHA256SUMS with this SSH key (a file, or the .pub of a key that an agent or token holds)
+  --seal        encrypt the keys in the bundles, each host's under an unlock code of its own
   --split SIZE  write each bundle in numbered parts as well, of at most SIZE (such as 10M), to be joined by cat
   --extension EXT  end the names of what is to be attached in EXT (such as txt), where others are not accepted
   --metrics FILE   write the answer for node-exporter's textfile collector
@@ -76,6 +79,7 @@ COMMANDS: Final = (
     "verify",
     "audit",
     "diff",
+    "unlock-codes",
     "reconcile",
     "schema",
 )
@@ -93,6 +97,7 @@ class Arguments:
     paths: tuple[Path, ...]
     old: Path
     new: Path
+    cluster: str
     at: str
     allowed_signers: Path | None
     signer: str
@@ -103,6 +108,7 @@ class Arguments:
     jobs: int | None
     replace: bool
     sign_key: Path | None
+    seal: bool
     split: str | None
     extension: str | None
     change: Path
@@ -163,6 +169,7 @@ def parse(words: Sequence[str]) -> Arguments | None:
         spec=Path(found["SPEC"] or ""),
         bundle=Path(found["BUNDLE"] or ""),
         folder=Path(found["DIR"] or ""),
+        cluster=found["CLUSTER"] or "",
         old=Path(found["OLD"] or ""),
         new=Path(found["NEW"] or ""),
         paths=tuple(map(Path, found["PATH"])),
@@ -175,6 +182,7 @@ def parse(words: Sequence[str]) -> Arguments | None:
         pki=Path(found["--pki"]),
         jobs=_jobs(found["--jobs"]),
         replace=found["--replace"],
+        seal=found["--seal"],
         sign_key=Path(found["--sign-key"]) if found["--sign-key"] else None,
         split=found["--split"],
         extension=found["--extension"],
@@ -203,6 +211,7 @@ def _run(words: Sequence[str]) -> int:
         "verify": _verify,
         "audit": _audit,
         "diff": _diff,
+        "unlock-codes": _unlock_codes,
         "reconcile": _reconcile,
         "schema": _schema,
     }
@@ -220,7 +229,9 @@ def _build(arguments: Arguments, console: Console) -> int:
     from bundlegen.build import Options
     from bundlegen.report import parts
 
-    options = Options(arguments.output, arguments.pki, arguments.jobs, arguments.replace, arguments.sign_key)
+    options = Options(
+        arguments.output, arguments.pki, arguments.jobs, arguments.replace, arguments.sign_key, arguments.seal
+    )
     options = replace(options, attachments=parts.attachments(arguments.split, arguments.extension))
     return commands.build(arguments.spec, options, console, as_json=arguments.json)
 
@@ -260,6 +271,13 @@ def _diff(arguments: Arguments, console: Console) -> int:
     from bundlegen import trust_commands
 
     return trust_commands.diff(arguments.old, arguments.new, console, as_json=arguments.json)
+
+
+def _unlock_codes(arguments: Arguments, console: Console) -> int:
+    from bundlegen import trust_commands
+
+    output = arguments.output if arguments.output_given else None
+    return trust_commands.unlock_codes(arguments.cluster, arguments.pki, output, console)
 
 
 def _reconcile(arguments: Arguments, console: Console) -> int:

@@ -97,7 +97,7 @@ def _built(built: Built) -> str:
     lines = [
         table(("HOST", "BUNDLE", "SIZE", "SHA-256", "FIRST EXPIRY"), rows),
         "",
-        f"All of it is in {folder}{os.sep}; every bundle holds private keys: treat it as a secret.",
+        f"All of it is in {folder}{os.sep}; {_secrecy(built)}",
         "",
         "Check, carry and run, one host after the other:",
         f"  (cd {shlex.quote(folder)} && sha256sum -c {layout.SUMS})",
@@ -111,6 +111,12 @@ def _built(built: Built) -> str:
     if len(hosts) > _SHOWN_HOSTS:
         lines.append(f"  … and so on for the other {len(hosts) - _SHOWN_HOSTS} hosts")
     return "\n".join(lines)
+
+
+def _secrecy(built: Built) -> str:
+    if built.record["sealed"]:
+        return f"its keys are sealed. For the codes: bundlegen unlock-codes {built.record['cluster']}"
+    return "every bundle holds private keys: treat it as a secret."
 
 
 _SHOWN_HOSTS = 7

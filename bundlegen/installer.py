@@ -12,6 +12,7 @@ PARTS: Final[tuple[str, ...]] = (
     "header.sh",
     "log.sh",
     "bundle.sh",
+    "unseal.sh",
     "netinfo.sh",
     "lock.sh",
     "verdicts.sh",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundlegen import layout
+from bundlegen import layout, sealing
 from bundlegen.pki import catalog
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Entry:
     """One file of the payload. ``destination``: absolute, placed there on the host; relative, only carried.
 
-    Its bytes are ``content``, or those of the file at ``source`` where they are too many to hold. ``what`` says in
-    words what it is; ``private``: it holds a key.
+    Its bytes are ``content``, or those of the file at ``source`` where they are too many to hold, or, where it has
+    neither, they travel in a sealed entry of their own. ``what`` says in words what it is; ``private``: it holds a key.
     """
 
     destination: str
@@ -105,11 +105,13 @@ def plan_host(
     change: str,
     images: Sequence[ImageFile] = (),
     architecture: str = "",
+    unlock_code: str = "",
 ) -> BundlePlan:
     """The bundle of one host.
 
     ``leaves``: the host's certificates by catalogue name; ``installer``: the bytes of install.sh; ``change``: the
-    change's name; ``architecture``: of the carried images, as ``uname -m`` says it, empty for any.
+    change's name; ``architecture``: of the carried images, as ``uname -m`` says it, empty for any;
+    ``unlock_code``: what the keys are sealed under, empty where they are not.
     """
     facts = {
         "CHANGE": change,
@@ -117,6 +119,7 @@ def plan_host(
         "NOT_BEFORE": str(int(window.not_before.timestamp())),
         "NOT_AFTER": str(int(window.not_after.timestamp())),
         "ARCHITECTURE": architecture,
+        "SEALED": "yes" if unlock_code else "no",
     }
     entries = [
         entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
@@ -124,7 +127,7 @@ def plan_host(
             layout.CONF, renderer.bundle_conf(host, facts).encode(), layout.MODE_SECRET, "what is specific to this host"
         ),
         *configuration(cluster, host, renderer),
-        *pki_entries(cluster, host, leaves, ca),
+        *sealed(pki_entries(cluster, host, leaves, ca), unlock_code),
     ]
     entries += [
         Entry(
@@ -174,3 +177,19 @@ def pki_entries(cluster: Cluster, host: Host, leaves: Mapping[str, KeyPair], ca:
         mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
         entries.append(entry(layout.pki_path(file.path), content, mode, catalog.what(file), private=file.private))
     return entries
+
+
+def sealed(entries: Sequence[Entry], unlock_code: str) -> list[Entry]:
+    """The entries with each private one's bytes encrypted and carried beside it; unchanged without a code."""
+    if not unlock_code:
+        return list(entries)
+    result = []
+    for each in entries:
+        if each.private and each.content is not None:
+            result.append(replace(each, content=None))
+            box = sealing.seal(each.content, unlock_code, each.destination)
+            what = f"{each.what}, encrypted"
+            result.append(entry(layout.sealed_path(each.destination), box, layout.MODE_SECRET, what))
+        else:
+            result.append(each)
+    return result

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundlegen import clock
-from bundlegen.errors import EXIT_OK, UsageError, VerificationError
+from bundlegen.errors import EXIT_OK, OutputError, UsageError, VerificationError
 
 EXIT_DIFFERENT = 1
 """As diff(1): a bug in bundlegen has this code as well, and a traceback with it."""
@@ -85,6 +87,38 @@ def diff(old: Path, new: Path, console: Console, *, as_json: bool) -> int:
     found = diff_change.compare(old, new)
     console.result(_json(diff_change.data(found)) if as_json else printable(diff_change.text(found)))
     return EXIT_DIFFERENT if found.changed else EXIT_OK
+
+
+def unlock_codes(cluster: str, pki: Path, output: Path | None, console: Console) -> int:
+    """Show the unlock codes of a cluster's hosts: on a terminal, or in the new private file ``output``.
+
+    Raises UsageError where they would go anywhere else, StoreError and OutputError.
+    """
+    from bundlegen.layout import MODE_SECRET
+    from bundlegen.pki import unlock
+    from bundlegen.staging import writing
+    from bundlegen.text import table
+
+    if output is None and not sys.stdout.isatty():
+        raise UsageError(
+            "unlock codes are shown on a terminal only, and this is none", hint="give --output FILE for a private file"
+        )
+    if cluster in ("", ".", "..") or "/" in cluster:
+        raise UsageError(f"{cluster!r} is not a cluster's name", hint="it is the name: of its cluster.yaml")
+    codes = unlock.read(pki / cluster)
+    lines = table(("HOST", "UNLOCK CODE"), list(codes.items()))
+    if output is None:
+        console.result(lines)
+        return EXIT_OK
+    if os.path.lexists(output):
+        raise OutputError(f"{output} exists and is left as it is", hint="choose another name with --output")
+    with writing(output):
+        handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, MODE_SECRET)
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            os.fchmod(handle, MODE_SECRET)
+            stream.write(f"{lines}\n")
+    console.remark(f"wrote {output} (0600): bring each code to its host by another way than the bundle")
+    return EXIT_OK
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from bundlegen import sealing
 from bundlegen.pki.issue import CURVES, RSA_BITS, PrivateKey
 
 _SERIAL_BITS: Final = 63
@@ -33,6 +34,11 @@ def new_key(algorithm: str) -> PrivateKey:
 def new_serial() -> int:
     """A serial number: at least 1, 63 bits, as kubeadm draws them (RFC 5280 forbids the 0 its CA had up to 1.27)."""
     return secrets.randbelow((1 << _SERIAL_BITS) - 1) + 1
+
+
+def new_unlock_number() -> int:
+    """The 130 bits of an unlock code."""
+    return secrets.randbits(sealing.BITS)
 
 
 def new_token() -> str:

@@ -112,6 +112,11 @@ load_manifest() {
 
 # payload_file PATH: where in the payload the file of this MANIFEST path lies.
 payload_file() {
+  if sealed "$1"; then
+    # never the host's own file, where none has been opened
+    printf '%s%s' "${OPENED:-/dev/null}" "$1"
+    return 0
+  fi
   case $1 in
     /*) printf '%s/files%s' "${HERE}" "$1" ;;
     *) printf '%s/%s' "${HERE}" "$1" ;;
@@ -133,6 +138,7 @@ verify_payload() {
     if installed_copy && [[ ${ENTRY_PATH[index]} != @(install.sh|bundle.conf) ]]; then
       continue
     fi
+    ! sealed "${ENTRY_PATH[index]}" || continue
     if [[ ! -f ${file} || -L ${file} ]]; then
       problems+=("${ENTRY_PATH[index]} is missing")
     else

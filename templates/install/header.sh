@@ -12,6 +12,7 @@
 # each returns its own answer explicitly, so these three optional warnings have nothing to say here:
 # shellcheck disable=SC2310,SC2311,SC2312
 set -Eeuo pipefail
+set +o posix
 shopt -s inherit_errexit
 
 readonly EXIT_USAGE=2 EXIT_WRONG_HOST=10 EXIT_PREFLIGHT=11 EXIT_DAMAGED=12
@@ -24,25 +25,33 @@ ALL_MEMBERS=no # --cluster: every member must answer
 WAIT=''        # --wait: seconds
 SECONDS_TO_WAIT=300
 IGNORED=()       # --ignore: names of checks that only warn
+CALLER_PWD=''    # where the archive was started: its stub changes to the unpacked payload
 CALLER_TMPDIR='' # where the archive's stub may have left folders of dead runs
 HERE=''          # the folder of the payload: where this script is
 
-# The caller's environment must not matter: an operator's proxy, IFS, locale or PATH is not ours.
+# The caller's environment must not matter: an operator's proxy, IFS, locale or PATH is not ours. Nothing of it
+# goes to the programs we start; what steers bash itself is unset. (A variable that is merely called like one
+# of ours keeps the value we gave it above.)
 clean_environment() {
   local name
   CALLER_TMPDIR=${TMPDIR-}
   for name in $(compgen -e); do
-    case ${name} in
-      TERM) ;;
-      *) unset "${name}" 2> /dev/null || true ;;
-    esac
+    [[ ${name} == TERM ]] || export -n "${name?}" 2> /dev/null || true
   done
-  unset IFS
+  unset BASH_COMPAT BASH_ENV BASH_XTRACEFD CDPATH ENV EXECIGNORE FIGNORE GLOBIGNORE IFS LANG LANGUAGE \
+    "${!LC_@}" POSIXLY_CORRECT PS4 TIMEFORMAT TMPDIR TZ
   export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
   export LC_ALL=C HOME=/root
   # where bash puts what it cannot hold in a pipe: /tmp may be full, read-only or shared
   if [[ -w /run ]]; then export TMPDIR=/run; fi
   umask 077
-  # A closed terminal or pipe must not kill a half-done step; writing to it fails harmlessly instead.
+}
+
+# open_streams: input, output and errors exist, so that no file we open takes their place. A closed terminal or
+# pipe must not kill a half-done step; writing to it fails harmlessly instead.
+open_streams() {
+  [[ -e /proc/$$/fd/0 ]] || exec 0< /dev/null
+  [[ -e /proc/$$/fd/1 ]] || exec 1> /dev/null
+  [[ -e /proc/$$/fd/2 ]] || exec 2> /dev/null
   trap '' PIPE
 }

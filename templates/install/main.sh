@@ -11,6 +11,7 @@ do_install() {
   fi
   phase preflight
   must_pass
+  open_keys
   if running && probe_local; then minimum=member; fi
   phase place
   say "Installing ${CONF[HOST]} of ${CONF[CLUSTER]} (${CONF[ADDRESS]}) ..."
@@ -41,7 +42,7 @@ need_root() {
 # need_payload: for what needs the files of the bundle, keys included.
 need_payload() {
   ! installed_copy || bad_usage "this is the copy left on the host, which has no files to install: run the bundle itself"
-  [[ ${CONF[SEALED]} == no ]] || damaged "its keys are sealed, and this installer has no way to open them"
+  check_sealed
 }
 
 # settle_interrupted: what a killed run left. The same bundle's install goes on; all else is finished first.
@@ -130,6 +131,7 @@ on_exit() {
     undo_failed
     code=${EXIT_ROLLED_BACK}
   fi
+  forget_keys
   release_lock
   exit "${code}"
 }
@@ -147,6 +149,7 @@ on_signal() {
 }
 
 main() {
+  open_streams
   clean_environment
   trap on_exit EXIT
   trap on_error ERR

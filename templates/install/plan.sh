@@ -42,6 +42,10 @@ plan_file() {
 plan_content() {
   case $2 in
     *.key)
+      if [[ ! -f $2 ]]; then
+        say "         + private key; sealed"
+        return 0
+      fi
       [[ ! -e $1 ]] || say "         - $(key_fingerprint "$1")"
       say "         + $(key_fingerprint "$2")"
       ;;

@@ -18,6 +18,7 @@ usage() {
     '  --wait SECONDS   how long to wait for etcd (install: 300, health: 0)' \
     '  --cluster        health: demand that every member answers' \
     '  --json           health, preflight: one JSON document on standard output' \
+    '  --unlock-file FILE   where the unlock code of sealed keys is; otherwise standard input or the terminal' \
     '  --root DIR       work on the file tree DIR (an absolute path) instead of the running system' \
     '  --help           this text; "health --help" explains the health report' \
     '' \
@@ -89,6 +90,13 @@ parse_arguments() {
         [[ $2 =~ ^[0-9]{1,5}$ ]] || bad_usage "--wait needs a number of seconds, not \"$2\""
         WAIT=$((10#$2))
         SECONDS_TO_WAIT=${WAIT}
+        shift
+        ;;
+      --unlock-file)
+        need_value "$@"
+        UNLOCK_FILE=$2
+        [[ $2 == /* ]] || UNLOCK_FILE=${CALLER_PWD}/$2
+        [[ -f ${UNLOCK_FILE} && -r ${UNLOCK_FILE} ]] || bad_usage "--unlock-file needs a file that can be read, not \"$2\""
         shift
         ;;
       --root)

@@ -1,0 +1,107 @@
+# shellcheck shell=bash
+# Sealed keys: opened with this host's unlock code, into memory-backed storage and nowhere else. The code comes
+# from a file, standard input or the terminal; never from an argument or the environment, where others could see it.
+
+UNLOCK_FILE='' # --unlock-file
+OPENED=''      # the folder of the opened keys, laid out like the host
+
+readonly CODE_CHARACTERS=0123456789ABCDEFGHJKMNPQRSTVWXYZ
+
+# sealed PATH: is this file carried in its encrypted form alone?
+sealed() {
+  [[ ${CONF[SEALED]} == yes && $1 == /* && -n ${ENTRY_OF[sealed$1]+x} ]]
+}
+
+# check_sealed: a bundle seals every key or none.
+check_sealed() {
+  local path
+  [[ ${CONF[SEALED]} == yes ]] || return 0
+  for path in "${ENTRY_PATH[@]}"; do
+    [[ ${path} != /*.key ]] || sealed "${path}" || damaged "it says that its keys are sealed, and ${path} is not"
+  done
+}
+
+# open_keys: from here on payload_file has every key. Nothing on the host has been changed before.
+open_keys() {
+  local code
+  [[ ${CONF[SEALED]} == yes ]] || return 0
+  make_opened
+  if [[ -n ${UNLOCK_FILE} ]]; then
+    IFS= read -r code < "${UNLOCK_FILE}" || [[ -n ${code-} ]] || no_code "${UNLOCK_FILE} is empty"
+    open_with "${code}" || wrong_code
+  elif [[ ! -t 0 ]] && { IFS= read -r code || [[ -n ${code-} ]]; }; then
+    open_with "${code}" || wrong_code
+  else
+    ask_code
+  fi
+}
+
+# ask_code: on the terminal, until it is right or the operator gives up.
+ask_code() {
+  local code attempt
+  { : < /dev/tty; } 2> /dev/null || no_code "there is no terminal to ask for it"
+  for attempt in 1 2 3; do
+    printf 'Unlock code of %s: ' "${CONF[HOST]}" > /dev/tty
+    IFS= read -r code < /dev/tty || no_code "none was given"
+    ! open_with "${code}" || return 0
+    ((attempt == 3)) || warn "that is not the unlock code of ${CONF[HOST]}; once more"
+  done
+  wrong_code
+}
+
+no_code() {
+  die "${EXIT_USAGE}" "the keys in this bundle are sealed and need the unlock code of ${CONF[HOST]}: $1" \
+    "Give it on the terminal, on standard input, or with --unlock-file FILE. Nothing was changed."
+}
+
+wrong_code() {
+  die "${EXIT_USAGE}" "that is not the unlock code of ${CONF[HOST]}" \
+    "Nothing was changed. Try again as often as you like; \`bundlegen unlock-codes ${CONF[CLUSTER]}\` shows it where the bundle was made."
+}
+
+# make_opened: a private folder in memory; swept like the unpacked bundle if this run is killed.
+make_opened() {
+  local folder
+  for folder in /dev/shm /run; do
+    [[ -w ${folder} && $(stat -f -c %T -- "${folder}" 2> /dev/null) == @(tmpfs|ramfs) ]] || continue
+    OPENED=$(mktemp -d "${folder}/bundlegen-unpack.$$.XXXXXXXX") && return 0
+  done
+  die "${EXIT_PREFLIGHT}" "neither /dev/shm nor /run is in memory, so sealed keys cannot be opened safely" \
+    "Mount a tmpfs at /dev/shm. Nothing was changed."
+}
+
+forget_keys() {
+  [[ -z ${OPENED} ]] || rm -rf -- "${OPENED}"
+  OPENED=''
+}
+
+# plain_code TEXT: the 26 characters that open; fails where the check character does not fit.
+plain_code() {
+  local text=${1^^} before sum=0 index
+  text=${text//[[:space:]-]/}
+  text=${text//O/0}
+  text=${text//[IL]/1}
+  [[ ${#text} -eq 27 && ${text} != *[!"${CODE_CHARACTERS}"]* ]] || return 1
+  # a polynomial over GF(32), x^5 + x^2 + 1: zero if every character is right and in its place
+  for ((index = 0; index < 27; index++)); do
+    before=${CODE_CHARACTERS%%"${text:index:1}"*}
+    sum=$(((sum << 1) ^ ((sum & 16) > 0 ? 37 : 0) ^ ${#before}))
+  done
+  ((sum == 0)) || return 1
+  printf '%s' "${text:0:26}"
+}
+
+# open_with CODE: every sealed key opened and checked against MANIFEST. What is encrypted has been verified
+# before, so a failure means another code.
+open_with() {
+  local plain index path
+  plain=$(plain_code "$1") || return 1
+  for index in "${!ENTRY_PATH[@]}"; do
+    path=${ENTRY_PATH[index]}
+    sealed "${path}" || continue
+    mkdir -p -- "${OPENED}${path%/*}" || return 1
+    openssl enc -d -aes-256-cbc -pbkdf2 -iter 10000 -md sha256 -pass fd:3 -in "${HERE}/sealed${path}" \
+      -out "${OPENED}${path}" 3< <(printf '%s\n' "${plain}") 2> /dev/null || return 1
+    [[ $(sha256 "${OPENED}${path}") == "${ENTRY_SHA[index]}" ]] || return 1
+  done
+}
