@@ -7,6 +7,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from bundlegen.errors import OutputError
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -18,8 +20,16 @@ class Console:
         self.quiet = quiet
 
     def result(self, text: str) -> None:
-        """A result, as it is."""
-        print(text)
+        """A result, as it is. Raises OutputError where standard output takes no more, as on a full disk."""
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            sys.stdout = None  # Python would complain once more at exit
+            raise OutputError(
+                f"cannot write the result to standard output: {error.strerror}", hint="free some space and try again"
+            ) from error
 
     def remark(self, text: str) -> None:
         """Something worth knowing."""

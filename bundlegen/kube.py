@@ -23,14 +23,15 @@ class Minor:
     """One Kubernetes minor.
 
     ``etcd_tags``: the first patch release that kubeadm uses a tag from, and the tag, ascending.
-    ``corrupt_check_from``, ``progress_notify_from``: the first patch release whose kubeadm passes the two etcd flags.
+    ``corrupt_check_from``: the first patch release whose kubeadm passes etcd that flag. ``progress_notify``: whether
+    it passes that one, which was not brought back to older minors.
     """
 
     number: int
     etcd_tags: tuple[tuple[int, str], ...]
     pause_tag: str
     corrupt_check_from: int = 0
-    progress_notify_from: int = 0
+    progress_notify: bool = True
 
     @property
     def api_version(self) -> str:
@@ -90,11 +91,11 @@ class Minor:
 MINORS: Final[dict[int, Minor]] = {
     minor.number: minor
     for minor in (
-        Minor(22, ((0, "3.5.0-0"), (17, "3.5.6-0")), "3.5", corrupt_check_from=9, progress_notify_from=13),
+        Minor(22, ((0, "3.5.0-0"), (17, "3.5.6-0")), "3.5", corrupt_check_from=10, progress_notify=False),
         Minor(
-            23, ((0, "3.5.1-0"), (14, "3.5.5-0"), (15, "3.5.6-0")), "3.6", corrupt_check_from=6, progress_notify_from=10
+            23, ((0, "3.5.1-0"), (14, "3.5.5-0"), (15, "3.5.6-0")), "3.6", corrupt_check_from=7, progress_notify=False
         ),
-        Minor(24, ((0, "3.5.3-0"), (8, "3.5.5-0"), (9, "3.5.6-0")), "3.7", progress_notify_from=4),
+        Minor(24, ((0, "3.5.3-0"), (8, "3.5.5-0"), (9, "3.5.6-0")), "3.7", progress_notify=False),
         Minor(25, ((0, "3.5.4-0"), (4, "3.5.5-0"), (5, "3.5.6-0"), (15, "3.5.9-0")), "3.8"),
         Minor(26, ((0, "3.5.6-0"), (10, "3.5.9-0"), (13, "3.5.10-0")), "3.9"),
         Minor(27, ((0, "3.5.7-0"), (7, "3.5.9-0"), (10, "3.5.10-0"), (12, "3.5.12-0")), "3.9"),
@@ -126,7 +127,8 @@ def etcd_version(tag: str) -> tuple[int, int, int] | None:
 def consistency_flags(minor: Minor, patch: int, etcd_tag: str) -> dict[str, str]:
     """The etcd flags for data consistency that kubeadm adds by itself, which were renamed in etcd 3.6.
 
-    kubernetes#109074, #111383 (``experimental-`` forms), #132838 (by etcd version, 1.34 and 1.35), #135701 (1.36).
+    kubernetes#109074, brought back by #109075 (1.23.7) and #109076 (1.22.10), and #111383 (1.25): ``experimental-``
+    forms; #132838: by etcd version, 1.34 and 1.35; #135701: 1.36.
     """
     version = etcd_version(etcd_tag)
     renamed = minor.number >= 36 or (minor.number >= 34 and (version is None or version >= (3, 6, 0)))
@@ -135,6 +137,6 @@ def consistency_flags(minor: Minor, patch: int, etcd_tag: str) -> dict[str, str]
     flags = {}
     if patch >= minor.corrupt_check_from:
         flags["experimental-initial-corrupt-check"] = "true"
-    if patch >= minor.progress_notify_from:
+    if minor.progress_notify:
         flags["experimental-watch-progress-notify-interval"] = "5s"
     return flags

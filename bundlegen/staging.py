@@ -115,6 +115,9 @@ def staging(final: Path) -> Iterator[Staging]:
     finally:
         with suppress(OSError):
             shutil.rmtree(folder)
+        # The cluster's own folder goes too where nothing was ever in it; one that is not empty stays.
+        with suppress(OSError):
+            final.parent.rmdir()
 
 
 def sweep(final: Path) -> None:
@@ -131,6 +134,8 @@ def differences(folder: Path, sums: Mapping[str, str]) -> list[str]:
     found = [f"{name} is missing" for name in sorted(sums.keys() - there)]
     found += [f"{name} is not of this change" for name in sorted(there - sums.keys())]
     found += [f"{name} differs" for name in sorted(sums.keys() & there) if file_sum(folder / name) != sums[name]]
+    # The bundles first: what differs for a host matters more than that the record of it differs too.
+    found.sort(key=lambda sentence: layout.BUNDLE_SUFFIX not in sentence)
     return found if len(found) <= 4 else [*found[:3], f"and {len(found) - 3} more"]
 
 
