@@ -114,17 +114,14 @@ class Host:
         cwd: str = "/",
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on the host, as root, with the environment of a bare login."""
-        bare = {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb", "USER": "root", **(env or {})}
-        # chdir by env, inside: nsenter's own --wd is resolved before the root changes.
-        inside = ["env", "--ignore-environment", f"--chdir={cwd}", *(f"{name}={value}" for name, value in bare.items())]
         try:
-            return run([*self._enter(), *inside, *argv], check=check, stdin=stdin, timeout=timeout)
+            return run([*self._inside(env or {}, cwd), *argv], check=check, stdin=stdin, timeout=timeout)
         except CommandError as failed:
             raise CommandError(f"on {self.name}: {failed}") from failed
 
     def start(self, argv: Sequence[str], **options: object) -> subprocess.Popen[str]:
         """Start a command on the host and do not wait for it; options as subprocess.Popen takes them."""
-        return subprocess.Popen([*self._enter(), *argv], text=True, **options)  # type: ignore[call-overload]
+        return subprocess.Popen([*self._inside({}, "/"), *argv], text=True, **options)  # type: ignore[call-overload]
 
     def path(self, path: str) -> Path:
         """A host's file as seen from the testing machine (do not follow absolute links there)."""
@@ -183,10 +180,14 @@ class Host:
 
     # How
 
-    def _enter(self) -> list[str]:
+    def _inside(self, env: Mapping[str, str], cwd: str) -> list[str]:
+        """The words in front of a command that make it run on the host."""
         assert self._leader, f"{self.name} is down"
-        spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd=/"]
-        return ["nsenter", f"--target={self._leader}", *spaces, "--"]
+        spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root"]
+        bare = {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb", "USER": "root", **env}
+        # chdir by env, inside: nsenter's own --wd is looked up before the root changes, and the host cannot name it.
+        start = ["env", "--ignore-environment", f"--chdir={cwd}", *(f"{name}={value}" for name, value in bare.items())]
+        return ["nsenter", f"--target={self._leader}", *spaces, "--", *start]
 
     def _mount(self) -> None:
         for name in ("upper", "work", "root", "containerd", "kubelet"):
