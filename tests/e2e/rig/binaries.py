@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.rig.commands import run
+from tests.e2e.rig.rootfs import STANDIN_PYTHON
 from tests.e2e.standins import versions
 
 STANDINS = Path(versions.__file__).parent
@@ -46,8 +47,12 @@ class Binaries:
             program.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(real or STANDINS / name, program)
             program.chmod(0o755)
+            # The stand-ins' interpreter under their own names: a process is known by its first word.
+            interpreter = target / STANDIN_PYTHON.parent / "bin" / name
+            interpreter.parent.mkdir(parents=True, exist_ok=True)
+            interpreter.symlink_to(f"../{STANDIN_PYTHON.name}")
         library = target / "usr/libexec/standin/tests/e2e/standins"
-        library.mkdir(parents=True)
+        library.mkdir(parents=True, exist_ok=True)
         for module in STANDINS.glob("*.py"):
             shutil.copyfile(module, library / module.name)
         etc = target / "etc"
