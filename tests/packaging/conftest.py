@@ -26,7 +26,13 @@ def copy_project(destination: Path) -> Path:
 
 def recipe(project: Path, target: str) -> None:
     """Run the commands of a make target, without what it depends on."""
-    listed = subprocess.run(["make", "-n", target], cwd=project, capture_output=True, text=True, check=True).stdout
+    # Under `make test` the environment says so, and a make within would name itself and its folder.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    listed = subprocess.run(
+        ["make", "--dry-run", target], cwd=project, capture_output=True, text=True, check=True, env=environment
+    ).stdout
     commands = [line for line in listed.splitlines() if not line.startswith(".ci/setup")]
     assert commands
     done = subprocess.run(
@@ -35,7 +41,7 @@ def recipe(project: Path, target: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PIP_NO_INDEX": "1"},
+        env={**environment, "PIP_NO_INDEX": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

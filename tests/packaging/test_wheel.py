@@ -109,11 +109,12 @@ def shown(python: Path | str, cwd: Path) -> list[str]:
     ).stdout.splitlines()
 
 
-def test_templates_are_the_same_wheel_or_checkout(installed: Path, tmp_path: Path) -> None:
+def test_templates_are_the_same_wheel_or_checkout(wheel: Path, installed: Path, tmp_path: Path) -> None:
+    checkout = wheel.parents[2]
     from_wheel = shown(installed / "bin/python", tmp_path)
-    from_checkout = shown(sys.executable, ROOT)
+    from_checkout = shown(sys.executable, checkout)
     assert Path(from_wheel[0]).is_relative_to(installed)
-    assert Path(from_checkout[0]) == ROOT / "templates"
+    assert Path(from_checkout[0]) == checkout / "templates"
     assert from_wheel[1:] == from_checkout[1:]
     assert len(from_wheel) == 1 + len(resources.template_names()) > 5
 

@@ -47,7 +47,8 @@ echo activating > "$root/var/stub/active"
 echo /usr/local/sbin/kubelet > "$root/var/stub/exec-start"
 echo "$python" > "$root/var/stub/python"
 echo "$prefix" > "$root/var/stub/prefix"
-"$python" -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$root/run/containerd/containerd.sock"
+# by its bare name: the path of a socket is limited to 107 bytes
+(cd "$root/run/containerd" && "$python" -c 'import socket; socket.socket(socket.AF_UNIX).bind("containerd.sock")')
 echo "Filename Type Size Used Priority" > "$root/var/stub/swaps"
 mount --bind "$root/var/stub/swaps" "$root/proc/swaps"
 hostname "$name"
