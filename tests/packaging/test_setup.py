@@ -19,7 +19,7 @@ from tests.lint.tree import ROOT
 
 MINIMAL = ("bash", "cat", "chmod", "dirname", "env", "flock", "mkdir", "rm", "sed", "sha256sum")
 INPUTS = (".ci/setup", "setup.cfg", "pyproject.toml", "tests/constraints.txt")
-WANTED = ("shellcheck", "shfmt", "strace", "openssl", "ssh-keygen")
+WANTED = ("shellcheck", "shfmt", "strace", "chromium", "chromedriver", "pdftotext", "openssl", "ssh-keygen")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def test_missing_test_tools_are_named_and_it_goes_on(machine: Machine) -> None:
     machine.command("makeself")
     done = machine.setup("dev")
     assert done.returncode == 0
-    for package in ("shellcheck", "shfmt", "strace", "openssl", "openssh-client"):
+    for package in ("shellcheck", "shfmt", "strace", "chromium-driver", "openssl", "openssh-client"):
         assert f" {package}" in done.stderr
     assert "tests that need them are skipped" in done.stderr
 

@@ -1,0 +1,131 @@
+"""Records of changes and receipts of hosts for tests, made without keys or programs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bundlegen import layout
+from bundlegen.certinfo import CertInfo
+from bundlegen.pki import catalog
+from bundlegen.plan import BundlePlan, entry
+from bundlegen.report import record
+from bundlegen.spec import Cluster, parse
+
+ISSUED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+LONG_NAME = "etcd-member-{}.a-long-subdomain.northern-region.example.net"
+LONG_ADDRESS = "fd12:3456:789a:bcde:f012:3456:789a:abc{}"
+
+
+def cluster(count: int = 3, *, long: bool = False, **changes: Any) -> Cluster:
+    """A cluster of ``count`` hosts; ``long``: with long names and IPv6 addresses."""
+    hosts = [
+        {"name": LONG_NAME.format(index), "address": LONG_ADDRESS.format(index)}
+        if long
+        else {"name": f"infra{index}", "address": f"10.0.0.{6 + index}"}
+        for index in range(count)
+    ]
+    return parse({"name": "prod-etcd", "kubernetesVersion": "v1.31.4", "hosts": hosts, **changes})
+
+
+def change(made: Cluster, **options: Any) -> dict[str, Any]:
+    """The record of a change that creates ``made``, as :func:`bundlegen.report.record.change` writes it."""
+    bundles = []
+    for host in made.hosts:
+        files = catalog.host_files(made, host)
+        entries = [
+            entry(
+                layout.pki_path(file.path),
+                f"{host.name} {file.path}".encode(),
+                layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE,
+                catalog.what(file),
+                private=file.private,
+            )
+            for file in files
+        ]
+        entries.append(entry(layout.INSTALLER, b"#!/bin/bash", layout.MODE_PROGRAM, "installer"))
+        plan = BundlePlan(host.name, tuple(sorted(entries, key=lambda each: each.destination)))
+        leaves = {f"{leaf.base_name}.crt": leaf for leaf in catalog.LEAF_SPECS}
+        certificates = {
+            layout.pki_path(path): certificate(f"CN={host.name}", f"{host.name} {path}", (f"DNS:{host.name}",))
+            for path in leaves
+        }
+        certificates[layout.pki_path("etcd/ca.crt")] = ca()
+        bundles.append(record.Packed(plan, 60000, digest(host.name), certificates, options.get("parts", ())))
+    return record.change(
+        made,
+        layout.FIRST_CHANGE,
+        bundles,
+        ca(),
+        digest("install.sh"),
+        {"makeself": "2.4.5"},
+        issued_at=ISSUED,
+        signed=options.get("signed", False),
+        sealed=options.get("sealed", False),
+    )
+
+
+def ca() -> CertInfo:
+    """A certificate of the CA, valid for ten years."""
+    return certificate("CN=etcd-ca", "ca", ("DNS:etcd-ca",), days=3650, is_ca=True)
+
+
+def certificate(subject: str, seed: str, sans: tuple[str, ...], *, days: int = 365, is_ca: bool = False) -> CertInfo:
+    """A certificate in words, valid from five minutes before :data:`ISSUED`."""
+    return CertInfo(
+        subject=subject,
+        issuer="CN=etcd-ca",
+        serial=digest(seed)[:16],
+        not_before=ISSUED - timedelta(minutes=5),
+        not_after=ISSUED + timedelta(days=days),
+        sans=sans,
+        usages=() if is_ca else ("serverAuth", "clientAuth"),
+        is_ca=is_ca,
+        algorithm="RSA-2048",
+        fingerprint=digest(f"{seed} fingerprint"),
+    )
+
+
+def digest(seed: str) -> str:
+    """Some SHA-256."""
+    return hashlib.sha256(seed.encode()).hexdigest()
+
+
+def receipt(made: dict[str, Any], index: int = 0, /, *, minutes: int = 60, **changes: Any) -> bytes:
+    """What ``templates/install/receipt.sh`` writes after a run that ended ``minutes`` after the issue."""
+    of = made["hosts"][index]
+    ended = ISSUED + timedelta(minutes=minutes)
+    content = {
+        "format": 1,
+        "bundlegenVersion": "0.1.0",
+        "cluster": made["cluster"],
+        "change": made["change"],
+        "host": of["name"],
+        "address": of["address"],
+        "payloadDigest": of["payloadDigest"],
+        "verb": "install",
+        "startedAt": record.stamp(ended - timedelta(seconds=9)),
+        "endedAt": record.stamp(ended),
+        "exitCode": 0,
+        "outcome": "installed",
+        "error": "",
+        "machineId": digest(of["name"])[:32],
+        "hostname": of["name"],
+        "changed": [
+            {"path": file["path"], "before": None, "after": file["sha256"], "mode": file["mode"]}
+            for file in of["files"]
+            if file["placed"]
+        ],
+        "movedAside": [],
+        "previousReceiptDigest": None,
+        **changes,
+    }
+    return sealed(content)
+
+
+def sealed(content: dict[str, Any]) -> bytes:
+    """``content`` as a receipt: two-space JSON whose last line is the digest of all above it."""
+    body = json.dumps(content, indent=2).removesuffix("\n}") + ",\n"
+    return f'{body}  "receiptDigest": "{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n'.encode()
