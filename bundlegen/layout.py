@@ -27,6 +27,8 @@ STATIC_POD_MANIFEST: Final = f"{STATIC_POD_DIR}/etcd.yaml"
 KUBELET_DROPIN_DIR: Final = "/etc/systemd/system/kubelet.service.d"
 KUBELET_DROPIN: Final = f"{KUBELET_DROPIN_DIR}/20-etcd-service-manager.conf"
 HEALTH_COMMAND: Final = "/usr/local/sbin/bundlegen-health"
+HEALTH_SERVICE: Final = "/etc/systemd/system/bundlegen-health.service"
+HEALTH_TIMER: Final = "/etc/systemd/system/bundlegen-health.timer"
 STATE_ROOT: Final = "/var/lib/bundlegen"
 
 # Modes, as kubeadm sets them (client-go util/cert/io.go, keyutil/key.go; staticpod/utils.go).

@@ -159,6 +159,8 @@ def configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list[Entr
             layout.KUBELET_DROPIN, renderer.kubelet_dropin().encode(), layout.MODE_PLAIN, "drop-in for kubelet.service"
         ),
         entry(layout.HEALTH_COMMAND, renderer.health_command().encode(), layout.MODE_PROGRAM, "health check command"),
+        entry(layout.HEALTH_SERVICE, renderer.health_service().encode(), layout.MODE_PLAIN, "health check service"),
+        entry(layout.HEALTH_TIMER, renderer.health_timer().encode(), layout.MODE_PLAIN, "health check timer, off"),
     ]
     if cluster.manifest == "rendered":
         pod = renderer.static_pod(host).encode()

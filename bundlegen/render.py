@@ -114,6 +114,14 @@ class Renderer:
         """The small command left on the host, which runs the installed health check."""
         return self._render("health-command.sh.j2", state_dir=layout.state_dir(self._cluster.name))
 
+    def health_service(self) -> str:
+        """The unit that runs the health check and leaves its answer in the journal."""
+        return self._render("bundlegen-health.service.j2", health_command=layout.HEALTH_COMMAND)
+
+    def health_timer(self) -> str:
+        """The timer that starts it daily; installed, and off until somebody enables it."""
+        return self._render("bundlegen-health.timer.j2")
+
     def bundle_conf(self, host: Host, facts: Mapping[str, str]) -> str:
         """``bundle.conf``: everything install.sh has to know about ``host``.
 

@@ -21,6 +21,8 @@ _OWN_FILES: Final = {
     layout.KUBEADM_CONFIG: "kubeadm's configuration",
     layout.KUBELET_DROPIN: "the kubelet's systemd drop-in",
     layout.HEALTH_COMMAND: "the health check",
+    layout.HEALTH_SERVICE: "the health check's service",
+    layout.HEALTH_TIMER: "the health check's timer",
 }
 _VOLATILE: Final = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run", "/var/tmp")  # noqa: S108 - they are refused
 _SYSTEM: Final = ("/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/sbin", "/usr")

@@ -130,29 +130,26 @@ installed_copy() {
 
 # verify_payload: every file is what MANIFEST says, and nothing else is there.
 verify_payload() {
-  local -a files=() problems=()
-  local -A sums=()
-  local index file line
+  local -a files=() wanted=() found=() problems=()
+  local index file
   for index in "${!ENTRY_PATH[@]}"; do
-    file=$(payload_file "${ENTRY_PATH[index]}")
     if installed_copy && [[ ${ENTRY_PATH[index]} != @(install.sh|bundle.conf) ]]; then
       continue
     fi
     ! sealed "${ENTRY_PATH[index]}" || continue
-    if [[ ! -f ${file} || -L ${file} ]]; then
-      problems+=("${ENTRY_PATH[index]} is missing")
-    else
+    file=$(payload_file "${ENTRY_PATH[index]}")
+    if [[ -f ${file} && -r ${file} && ! -L ${file} ]]; then
       files+=("${file}")
-      sums[${file}]=${ENTRY_SHA[index]}
+      wanted+=("${index}")
+    else
+      problems+=("${ENTRY_PATH[index]} is missing")
     fi
   done
-  # --zero: one record per file whatever its name; a backslash in a name is not escaped then
-  while IFS= read -r -d '' line; do
-    [[ ${sums[${line:66}]-} == "${line:0:64}" ]] || problems+=("${line:$((67 + ${#HERE}))} was altered")
-    unset "sums[${line:66}]"
-  done < <(sha256sum --zero -- "${files[@]}" 2> /dev/null || true)
-  for file in "${!sums[@]}"; do
-    problems+=("${file#"${HERE}/"} cannot be read")
+  # --zero: one record for each file, in order, whatever the folder is called
+  mapfile -d '' -t found < <(sha256sum --zero -- "${files[@]}" 2> /dev/null || true)
+  ((${#found[@]} == ${#files[@]})) || problems+=("not every file can be read")
+  for index in "${!found[@]}"; do
+    [[ ${found[index]:0:64} == "${ENTRY_SHA[wanted[index]]}" ]] || problems+=("${ENTRY_PATH[wanted[index]]} was altered")
   done
   installed_copy || find_strangers
   ((${#problems[@]} == 0)) || damaged "${#problems[@]} of its files are not as MANIFEST says" "${problems[@]}"

@@ -136,6 +136,13 @@ class Payload:
         self.files[DROP_IN] = ("0644", start.encode())
         health = (REPOSITORY / "templates" / "health-command.sh.j2").read_text().replace("{{ state_dir }}", STATE)
         self.files[HEALTH] = ("0755", health.encode())
+        for unit in ("service", "timer"):
+            text = (
+                (REPOSITORY / f"templates/bundlegen-health.{unit}.j2")
+                .read_text()
+                .replace("{{ health_command }}", HEALTH)
+            )
+            self.files[f"/etc/systemd/system/bundlegen-health.{unit}"] = ("0644", text.encode())
         if self.mode == "rendered":
             self.files[POD] = ("0600", pod.encode())
         now = int(time.time())
