@@ -9,13 +9,15 @@ import platform
 import shutil
 import struct
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.e2e.rig import cache
 from tests.e2e.rig.commands import run
+from tests.e2e.rig.rootfs import rootfs
 
 # Debian 13's etcd is 3.5.16: it has /livez and /readyz (3.5.11 and later), which the probes of Kubernetes 1.31 and
-# later ask for, and knows the flags of every kubeadm up to 1.35. Debian 12's 3.4 has neither.
+# later ask for, and knows the flags of every kubeadm up to 1.33. Debian 12's 3.4 has neither.
 ETCD_SUITE = "trixie"
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -46,13 +48,32 @@ def _extract_etcd(suite: str, target: Path) -> None:
     shutil.rmtree(extracted)
 
 
-def etcd_archive(tag: str) -> Path:
-    """A docker-archive with Debian's etcd under the tag that the Kubernetes version asks for."""
+# kubeadm 1.34 and later write two flags as only etcd 3.6 knows them. Debian has no 3.6 yet; its 3.5 has the same flags
+# under their former names, so an image that is to pass for 3.6 starts through this.
+TRANSLATE_FLAGS = b"""#!/usr/bin/busybox sh
+for word in "$@"; do
+  shift
+  case $word in
+    --feature-gates=InitialCorruptCheck=true) word=--experimental-initial-corrupt-check=true ;;
+    --watch-progress-notify-interval=*) word=--experimental-${word#--} ;;
+  esac
+  set -- "$@" "$word"
+done
+exec /usr/bin/etcd "$@"
+"""
+
+
+def etcd_archive(image: str) -> Path:
+    """A docker-archive with Debian's etcd under the name that the Kubernetes version asks for."""
     programs = etcd_programs()
+    added: dict[str, bytes] = {}
+    if tuple(int(number) for number in image.rpartition(":")[2].split(".")[:2]) >= (3, 6):
+        busybox = (rootfs() / "usr/bin/busybox").read_bytes()
+        added = {"usr/bin/busybox": busybox, "usr/local/bin/etcd": TRANSLATE_FLAGS}
     made = cache.made_once(
         "etcd-image",
-        [str(programs), tag, Path(__file__).read_text()],
-        lambda target: _write_archive(_tar_of(programs), tag, target / "image.tar", []),
+        [str(programs), image, Path(__file__).read_text()],
+        lambda target: _write_archive(_tar_of(programs, added), image, target / "image.tar", []),
     )
     return made / "image.tar"
 
@@ -67,12 +88,20 @@ def pause_archive(tag: str) -> Path:
     return made / "image.tar"
 
 
-def _tar_of(root: Path) -> bytes:
+def _tar_of(root: Path, added: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in sorted(root.iterdir()):
             tar.add(path, arcname=path.name, filter=_as_root)
+        for name, program in added.items():
+            _add_program(tar, name, program)
     return buffer.getvalue()
+
+
+def _add_program(tar: tarfile.TarFile, name: str, program: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(program), 0o755
+    tar.addfile(member, io.BytesIO(program))
 
 
 def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -84,10 +113,7 @@ def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
 def _pause_layer() -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        program = waiting_program(platform.machine())
-        member = tarfile.TarInfo("pause")
-        member.size, member.mode = len(program), 0o755
-        tar.addfile(member, io.BytesIO(program))
+        _add_program(tar, "pause", waiting_program(platform.machine()))
     return buffer.getvalue()
 
 
