@@ -26,7 +26,9 @@ def before(change: Change) -> tuple[Block, ...]:
             blocks.append(_join(host))
         blocks.append(
             Command(
-                f"On {host.name}, {_HERE}", f"sha256sum --ignore-missing -c {layout.SUMS}", ("…", f"{host.bundle}: OK")
+                f"On {host.name}, {_HERE}",
+                f"sha256sum --ignore-missing -c {layout.SUMS}",
+                ("…", f"{host.bundle}: OK", "…"),
             )
         )
         blocks.append(
@@ -52,6 +54,13 @@ def execution(change: Change) -> tuple[Block, ...]:
             ),
         ),
     ]
+    if change.sealed:
+        blocks.append(
+            Paragraph(
+                "The keys are sealed: each run asks on the terminal for the unlock code of its host, which comes by "
+                "another way than the bundle. `--unlock-file FILE` after `--`, or standard input, gives it unattended."
+            )
+        )
     for index, host in enumerate(change.hosts):
         blocks.append(
             Command(f"On {host.name}, as root, {_HERE}", f"sh {host.bundle}", _install_says(change, index, host))

@@ -173,6 +173,8 @@ def test_signed_and_sealed_are_said() -> None:
     assert "in the clear" in plain
     assert "ssh-keygen -Y verify -f allowed_signers -n bundlegen -s SHA256SUMS.sig" in both
     assert "are sealed" in both
+    assert "asks on the terminal for the unlock code" in both
+    assert "unlock code" not in plain
     assert "in the clear" not in both
 
 
