@@ -62,7 +62,7 @@ def faults(folder: Path, at: datetime, *, written: Mapping[str, str] | None = No
     if not any(name.endswith(layout.BUNDLE_SUFFIX) for name in sums.files):
         yield Finding(str(folder), "holds no bundle")
     yield from _together(bundles)
-    yield from _recorded(folder, sums, bundles)
+    yield from _recorded(folder, sums, bundles, finished=written is None)
 
 
 def bundle_faults(bundle: Bundle, at: datetime) -> Iterator[Finding]:
@@ -131,8 +131,8 @@ def _together(bundles: list[Bundle]) -> Iterator[Finding]:
         yield Finding("private keys", sentence)
 
 
-def _recorded(folder: Path, sums: Sums, bundles: list[Bundle]) -> Iterator[Finding]:
-    """change.json says of every bundle what is in it."""
+def _recorded(folder: Path, sums: Sums, bundles: list[Bundle], *, finished: bool) -> Iterator[Finding]:
+    """change.json says of every bundle what is in it. ``finished``: it would be signed by now."""
     if layout.RECORD not in sums.files:
         yield Finding(layout.RECORD, f"is not in {layout.SUMS}")
         return
@@ -145,6 +145,8 @@ def _recorded(folder: Path, sums: Sums, bundles: list[Bundle]) -> Iterator[Findi
     except (ValueError, KeyError, TypeError, RecursionError):
         yield Finding(layout.RECORD, "cannot be understood")
         return
+    if finished and record.get("signed") and not os.path.lexists(folder / layout.SIGNATURE):
+        yield Finding(layout.SIGNATURE, f"is missing, though {layout.RECORD} says that the change is signed")
     for name in sorted(hosts.keys() - sums.files.keys()):
         yield Finding(str(name), f"is missing, though {layout.RECORD} lists it")
     for bundle in bundles:

@@ -42,6 +42,8 @@ _FACTS: Final = {
 """What of bundle.conf is a change of its own. The other keys follow from these, the certificates and the files."""
 
 _FLAGS: Final = "ClusterConfiguration.etcd.local.extraArgs."
+_COMMAND: Final = "Pod.spec.containers.0.command."
+_KINDS: Final = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "Pod")
 _NOTHING: Final = "(none)"
 
 
@@ -143,8 +145,14 @@ def _texts(old: Bundle, new: Bundle) -> Iterator[Change]:
     )
     for what, before, after in documents:
         was, is_ = _values(old, before), _values(new, after)
+        if what == "static Pod" and not (was and is_):
+            # It comes or goes as a whole, and is not what made etcd's flags before.
+            continue
         for name in sorted(was.keys() | is_.keys()):
-            if was.get(name) != is_.get(name):
+            told = name.startswith(_FLAGS) and all(
+                layout.STATIC_POD_MANIFEST in each.destinations for each in (old, new)
+            )
+            if was.get(name) != is_.get(name) and not told:
                 yield Change(_named(what, name), was.get(name, ""), is_.get(name, ""))
     was_lines, is_lines = (_lines(bundle, layout.KUBELET_DROPIN) for bundle in (old, new))
     for line in was_lines:
@@ -158,8 +166,10 @@ def _texts(old: Bundle, new: Bundle) -> Iterator[Change]:
 def _named(what: str, name: str) -> str:
     if name.startswith(_FLAGS):
         return f"etcd flag --{name.removeprefix(_FLAGS)}"
+    if name.startswith(_COMMAND):
+        return f"etcd flag {name.removeprefix(_COMMAND)}"
     kind, _, rest = name.partition(".")
-    return f"{what} {rest if kind.endswith('Configuration') and rest else name}"
+    return f"{what} {rest if kind in _KINDS and rest else name}"
 
 
 def _values(bundle: Bundle, destination: str) -> dict[str, str]:
@@ -167,9 +177,18 @@ def _values(bundle: Bundle, destination: str) -> dict[str, str]:
     if content is None:
         return {}
     try:
-        return flat(content)
+        values = flat(content)
     except ValueError as error:
         raise VerificationError(f"{bundle.path}: {destination} is {error}") from error
+    return dict(_command(name, value) for name, value in values.items())
+
+
+def _command(name: str, value: str) -> tuple[str, str]:
+    """etcd's flags in the static Pod by their names instead of their places."""
+    if name.startswith(_COMMAND) and value.startswith("--"):
+        flag, _, text = value.partition("=")
+        return f"{_COMMAND}{flag}", text
+    return name, value
 
 
 def _lines(bundle: Bundle, destination: str) -> list[str]:
@@ -193,7 +212,7 @@ def _files(old: Bundle, new: Bundle) -> Iterator[Change]:
             yield Change(f"file {name}", was.sha256[:16], is_.sha256[:16])
 
 
-_WHOLE: Final = (layout.INSTALLER, layout.HEALTH_COMMAND)
+_WHOLE: Final = (layout.INSTALLER, layout.HEALTH_COMMAND, layout.HEALTH_SERVICE, layout.HEALTH_TIMER)
 
 
 def _moved(old: Bundle, new: Bundle) -> bool:

@@ -89,6 +89,8 @@ def files(bundle: Bundle) -> dict[str, int]:
         layout.KUBEADM_CONFIG: layout.MODE_SECRET,
         layout.KUBELET_DROPIN: layout.MODE_PLAIN,
         layout.HEALTH_COMMAND: layout.MODE_PROGRAM,
+        layout.HEALTH_SERVICE: layout.MODE_PLAIN,
+        layout.HEALTH_TIMER: layout.MODE_PLAIN,
         conf.get("KUBELET_CONFIG", ""): layout.MODE_PLAIN,
     }
     if conf.get("MANIFEST_MODE") == "rendered":

@@ -34,6 +34,7 @@ HERE=''          # the folder of the payload: where this script is
 # of ours keeps the value we gave it above.)
 clean_environment() {
   local name
+  CALLER_PWD=${USER_PWD:-${PWD}}
   CALLER_TMPDIR=${TMPDIR-}
   for name in $(compgen -e); do
     [[ ${name} == TERM ]] || export -n "${name?}" 2> /dev/null || true
