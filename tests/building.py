@@ -1,0 +1,68 @@
+"""What tests that build share: a specification in a folder, and bundlegen as a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bundlegen.trust import bundle
+
+ROOT = Path(__file__).parent.parent
+BUNDLEGEN = [sys.executable, "-m", "bundlegen"]
+TIMEOUT = 120
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a plain run, in which ``bundlegen`` is found from every folder."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", **changes}
+
+
+def specification(hosts: int = 3, **changes: Any) -> dict[str, Any]:
+    """The guide's cluster, with keys that take no time to make."""
+    return {
+        "name": "prod",
+        "kubernetesVersion": "v1.31.4",
+        "hosts": [{"name": f"infra{number}", "address": f"10.0.0.{6 + number}"} for number in range(hosts)],
+        "pki": {"encryptionAlgorithm": "ECDSA-P256"},
+        **changes,
+    }
+
+
+def write(folder: Path, data: Mapping[str, Any], name: str = "cluster.yaml") -> Path:
+    path = folder / name
+    path.write_text(json.dumps(data))
+    return path
+
+
+def run(
+    folder: Path, *words: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """bundlegen with ``words`` in ``folder``; ``before``: a program that starts it, as ``unshare -n``."""
+    return subprocess.run(
+        [*before, *BUNDLEGEN, *words],
+        cwd=folder, env=dict(env or environment()), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+
+
+def build(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> Path:
+    """Build cluster.yaml in ``folder`` and return the change folder."""
+    done = run(folder, "build", "cluster.yaml", *words, env=env)
+    assert done.returncode == 0, done.stderr
+    [change] = (folder / "out").glob("*/create")
+    return change
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder``, by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def read(change: Path, host: str = "infra0") -> bundle.Bundle:
+    return bundle.read(change / f"{host}.run")
