@@ -8,11 +8,11 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bundlegen import archive, layout, payload, resources
 from bundlegen.certinfo import CertInfo, describe
-from bundlegen.errors import OutputError, VerificationError
+from bundlegen.errors import OutputError, UsageError, VerificationError
 from bundlegen.loader import load
 from bundlegen.pki import catalog, unlock
 from bundlegen.pki.store import Issued, Store, survey
@@ -21,7 +21,7 @@ from bundlegen.render import Renderer
 from bundlegen.report import documents, parts, record
 from bundlegen.spec import Cluster, Host
 from bundlegen.staging import Staging, file_sum, staging
-from bundlegen.trust import sign
+from bundlegen.trust import diff_change, sign
 from bundlegen.trust.change import faults
 
 Step: TypeAlias = Callable[[str, int, int], None]
@@ -41,6 +41,7 @@ class Options:
     sign_key: Path | None = None
     seal: bool = False
     attachments: parts.Attachments = parts.NONE
+    previous: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def build(
                 issued_at=max(issued.issued_at.values()),
                 signed=options.sign_key is not None,
                 sealed=options.seal,
+                compared_with=_compared(options.previous, stage.folder),
             )
             for name, content in documents.render(change, resources.template_text).items():
                 stage.write(name, [content])
@@ -118,6 +120,17 @@ def build(
             written = stage.commit(replace=options.replace)
     warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings
     return Built(folder, tuple(bundles), change, issued.new, warnings, written)
+
+
+def _compared(previous: Path | None, new: Path) -> dict[str, Any] | None:
+    """What differs between the change folder ``previous`` and the bundles in ``new``, as the record has it."""
+    if previous is None:
+        return None
+    if not (previous / layout.SUMS).is_file():
+        raise UsageError(f"--previous {previous}: not the folder of a change", hint=f"it has no {layout.SUMS}")
+    found = diff_change.data(diff_change.compare(previous, new))
+    del found["changed"]
+    return {"sha256": file_sum(previous / layout.SUMS), **found}
 
 
 def listing(spec: Path, pki: Path) -> Listing:

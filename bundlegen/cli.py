@@ -3,7 +3,7 @@
 Usage:
   bundlegen init NAME=ADDRESS... [--output FILE] [--quiet]
   bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--sign-key KEY]
-                  [--split SIZE] [--extension EXT] [--seal] [--json] [--quiet] [--verbose]
+                  [--split SIZE] [--extension EXT] [--previous DIR] [--seal] [--json] [--quiet] [--verbose]
   bundlegen plan SPEC [--pki DIR] [--json] [--quiet] [--verbose]
   bundlegen inspect BUNDLE [--json] [--verbose]
   bundlegen extract BUNDLE DIR [--quiet] [--verbose]
@@ -37,6 +37,7 @@ Options:
   --seal        encrypt the keys in the bundles, each host's under an unlock code of its own
   --split SIZE  write each bundle in numbered parts as well, of at most SIZE (such as 10M), to be joined by cat
   --extension EXT  end the names of what is to be attached in EXT (such as txt), where others are not accepted
+  --previous DIR  say in the record what changes from the change in this folder
   --metrics FILE   write the answer for node-exporter's textfile collector
   --replace     put a change that comes out different in the place of the one that is there
   --at DATE     the moment for which certificates must be valid (default: now)
@@ -111,6 +112,7 @@ class Arguments:
     seal: bool
     split: str | None
     extension: str | None
+    previous: Path | None
     change: Path
     receipts: tuple[Path, ...]
     metrics: Path | None
@@ -186,6 +188,7 @@ def parse(words: Sequence[str]) -> Arguments | None:
         sign_key=Path(found["--sign-key"]) if found["--sign-key"] else None,
         split=found["--split"],
         extension=found["--extension"],
+        previous=Path(found["--previous"]) if found["--previous"] else None,
         change=Path(found["CHANGE"] or ""),
         receipts=tuple(map(Path, found["RECEIPT"])),
         metrics=Path(found["--metrics"]) if found["--metrics"] else None,
@@ -232,7 +235,11 @@ def _build(arguments: Arguments, console: Console) -> int:
     options = Options(
         arguments.output, arguments.pki, arguments.jobs, arguments.replace, arguments.sign_key, arguments.seal
     )
-    options = replace(options, attachments=parts.attachments(arguments.split, arguments.extension))
+    options = replace(
+        options,
+        attachments=parts.attachments(arguments.split, arguments.extension),
+        previous=arguments.previous,
+    )
     return commands.build(arguments.spec, options, console, as_json=arguments.json)
 
 

@@ -7,6 +7,7 @@ was issued: it comes from the store, not from a clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -31,6 +32,7 @@ def document(change: Change) -> Document:
         Section("cluster", "The cluster", _cluster(change)),
         Section("certificates", "Certificates", _certificates(change)),
         Section("files", "Files per host", tables.files(change)),
+        *_compared(change),
         Section("secrets", "Where secrets are, and are not", _secrets(change)),
         Section("checksums", "Checksums and signature", steps.checksums(change)),
         Section("versions", "Versions", _versions(change)),
@@ -138,6 +140,11 @@ def _certificates(change: Change) -> tuple[Block, ...]:
         ),
         *tables.certificates(change),
     )
+
+
+def _compared(change: Change) -> Iterator[Section]:
+    if change.compared_with is not None:
+        yield Section("compared", "Compared with the previous change", tables.compared(change.compared_with))
 
 
 def _secrets(change: Change) -> tuple[Block, ...]:

@@ -63,6 +63,7 @@ def change(
     issued_at: datetime,
     signed: bool = False,
     sealed: bool = False,
+    compared_with: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record of the change ``name``; :mod:`bundlegen.report.schema` says what each field is.
 
@@ -84,6 +85,7 @@ def change(
         "ca": certificate(ca),
         "installer": {"file": layout.INSTALLER, "sha256": installer_sha256},
         "hosts": [_host(cluster, index, packed) for index, packed in enumerate(bundles)],
+        "comparedWith": compared_with,
         "versions": {"bundlegen": __version__, **versions},
     }
 

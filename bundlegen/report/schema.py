@@ -89,6 +89,31 @@ class Installer(_Model):
     sha256: Sum
 
 
+class Difference(_Model):
+    """One thing that is different on a host; empty where there was or will be none. No key is ever named."""
+
+    what: str
+    old: str
+    new: str
+
+
+class ComparedHost(_Model):
+    """What changes on one host, and what has to be restarted for it."""
+
+    name: str
+    changes: tuple[Difference, ...]
+    restarts: tuple[str, ...]
+
+
+class Compared(_Model):
+    """What is different from the previous change (``bundlegen diff``)."""
+
+    sha256: Sum = Field(description="SHA-256 of the SHA256SUMS of the previous change, which names it")
+    hosts_gone: tuple[str, ...]
+    hosts_added: tuple[str, ...]
+    hosts: tuple[ComparedHost, ...]
+
+
 class Change(_Model):
     """The record of one bundlegen change (change.json)."""
 
@@ -107,6 +132,7 @@ class Change(_Model):
     ca: Certificate
     installer: Installer
     hosts: tuple[Host, ...] = Field(min_length=1)
+    compared_with: Compared | None = Field(description="null: no previous change was given")
     versions: dict[str, str]
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from bundlegen import layout, text
-from bundlegen.report.blocks import Table
-from bundlegen.report.schema import Certificate, Change
+from bundlegen.report.blocks import Block, Paragraph, Points, Table
+from bundlegen.report.schema import Certificate, Change, Compared
 
 
 def day(moment: datetime) -> str:
@@ -68,6 +68,43 @@ def files(change: Change) -> tuple[Table, ...]:
         )
         for host in change.hosts
     )
+
+
+def compared(found: Compared) -> tuple[Block, ...]:
+    """What is different from the previous change, host by host; what is the same on all of them, once."""
+    blocks: list[Block] = [
+        Paragraph(f"Compared with the change whose `{layout.SUMS}` has the SHA-256 `{found.sha256}`.")
+    ]
+    hosts = [f"{name} no longer has a bundle." for name in found.hosts_gone]
+    hosts += [f"{name} is new." for name in found.hosts_added]
+    if hosts:
+        blocks.append(Points(tuple(hosts)))
+    rows = [((each.what, each.old, each.new), host.name) for host in found.hosts for each in host.changes]
+    where: dict[tuple[str, str, str], list[str]] = {}
+    for difference, name in rows:
+        where.setdefault(difference, []).append(name)
+    if where:
+        everywhere = len(found.hosts) if len(found.hosts) > 1 else 0
+        cells = tuple(
+            (
+                _words(what),
+                "all that are in both" if len(names) == everywhere else ", ".join(names),
+                _words(old) or "(none)",
+                _words(new) or "(none)",
+            )
+            for (what, old, new), names in where.items()
+        )
+        blocks.append(Table("What changes", ("What", "On", "Before", "After"), cells))
+        restarts = tuple(f"{host.name}: {', '.join(host.restarts) or 'none'}" for host in found.hosts)
+        blocks += [Paragraph("Restarts that this needs:"), Points(restarts)]
+    elif not hosts:
+        blocks.append(Paragraph("Nothing changes on any host."))
+    return tuple(blocks)
+
+
+def _words(text: str) -> str:
+    """Text from another change's bundles, in one line and without what would be taken for code."""
+    return " ".join(text.replace("`", "'").split())
 
 
 def certificates(change: Change) -> tuple[Table, ...]:

@@ -149,6 +149,25 @@ def test_a_second_build_is_the_same_and_another_split_is_not(tmp_path: Path) -> 
     assert "infra0.run.001 is not of this change" in done.stderr
 
 
+def test_the_previous_change_is_compared(tmp_path: Path) -> None:
+    specification(tmp_path)
+    bundlegen(tmp_path, "build", "cluster.yaml")
+    text = (tmp_path / "cluster.yaml").read_text()
+    (tmp_path / "cluster.yaml").write_text(text.replace("v1.31.4", "v1.32.0"))
+    words = ("build", "cluster.yaml", "--output", "out2", "--previous", "out/prod/create")
+    bundlegen(tmp_path, *words)
+    made = read_change(tmp_path / "out2/prod/create")
+    assert made.compared_with is not None
+    assert made.compared_with.sha256 == sha256((tmp_path / "out/prod/create/SHA256SUMS").read_bytes()).hexdigest()
+    changed = {(each.what, each.old, each.new) for each in made.compared_with.hosts[0].changes}
+    assert ("Kubernetes", "v1.31.4", "v1.32.0") in changed
+    said = (tmp_path / "out2/prod/create/CHANGE.md").read_text()
+    assert "| Kubernetes | all that are in both | v1.31.4 | v1.32.0 |" in said
+    assert "byte for byte" in bundlegen(tmp_path, *words).stderr
+    words = (*words[:-1], "pki")
+    assert "--previous pki: not the folder of a change" in bundlegen(tmp_path, *words, expect=2).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -178,6 +178,25 @@ def test_signed_and_sealed_are_said() -> None:
     assert "in the clear" not in both
 
 
+def test_what_changed_is_said() -> None:
+    made = records.change(records.cluster())
+    both = {"what": "etcd image", "old": "a:1", "new": "a:2"}
+    hosts: list[dict[str, Any]] = [{"name": f"infra{n}", "changes": [both], "restarts": ["kubelet"]} for n in range(2)]
+    hosts[1]["changes"] = [both, {"what": "file `x`\ny", "old": "", "new": "there"}]
+    made["comparedWith"] = {"sha256": records.digest("old"), "hostsGone": ["old0"], "hostsAdded": ["infra2"]}
+    made["comparedWith"]["hosts"] = hosts
+    files = rendered(made)
+    text = files["CHANGE.md"].decode()
+    assert list(_facts_of_markdown(text)) == _facts_of_page(files["change.html"].decode())
+    assert "## Compared with the previous change" in text
+    assert "| etcd image | all that are in both | a:1 | a:2 |" in text
+    assert "| file 'x' y | infra1 | (none) | there |" in text
+    assert "* old0 no longer has a bundle.\n* infra2 is new." in text
+    assert "* infra1: kubelet" in text
+    made["comparedWith"].update(hosts=[], hostsGone=[], hostsAdded=[])
+    assert "Nothing changes on any host." in rendered(made)["CHANGE.md"].decode()
+
+
 def test_no_ca_key_is_said() -> None:
     made = records.change(records.cluster(pki={"caKeyHost": "none"}))
     assert "The CA's private key is in no bundle" in rendered(made)["CHANGE.md"].decode()
