@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -54,8 +55,9 @@ def template_text(name: str) -> str:
         raise BundlegenError(f"bundlegen's template {name} is missing from {folder}", hint=BROKEN) from error
 
 
+@lru_cache(maxsize=1)
 def install_script() -> bytes:
-    """The bytes of install.sh: the same for every host of every cluster."""
+    """The bytes of install.sh: the same for every host of every cluster, and throughout one run."""
     return installer.join({part: template_text(f"install/{part}") for part in installer.PARTS}).encode()
 
 

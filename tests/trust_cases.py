@@ -1,0 +1,93 @@
+"""What tests of trust share: a change that was built, and bundles taken apart and put together again, as an attacker
+who knows the format would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bundlegen import archive, layout, payload
+from bundlegen.build import Built, Options, build
+from bundlegen.clock import now
+from bundlegen.plan import BundlePlan, Entry, entry
+from bundlegen.report import record
+from bundlegen.trust.bundle import read
+from bundlegen.trust.finding import Finding
+from bundlegen.trust.verify import verify
+
+SPEC: dict[str, Any] = {
+    "name": "prod",
+    "kubernetesVersion": "v1.31.4",
+    "hosts": [{"name": f"infra{number}", "address": f"10.0.0.{6 + number}"} for number in range(3)],
+    "pki": {"encryptionAlgorithm": "ECDSA-P256"},
+}
+
+Entries = dict[str, Entry]
+
+
+def make(folder: Path, spec: Mapping[str, Any] = SPEC, name: str = "out", **options: Any) -> Built:
+    """Build ``spec`` into ``folder/name`` with the store ``folder/pki``."""
+    folder.mkdir(exist_ok=True)
+    (folder / "cluster.yaml").write_text(yaml.safe_dump(dict(spec)), encoding="utf-8")
+    return build(folder / "cluster.yaml", Options(folder / name, folder / "pki", **options))
+
+
+def repack(path: Path, change: Callable[[Entries], None], stub: Callable[[bytes], bytes] = bytes) -> bytes:
+    """The bundle with its files changed, and every sum in it made to fit again."""
+    bundle = read(path)
+    entries = {
+        line.destination: Entry(
+            line.destination,
+            line.mode,
+            line.sha256,
+            bundle.sizes.get(layout.payload_path(line.destination), 0),
+            "",
+            content=bundle.content(line.destination),
+        )
+        for line in bundle.manifest
+    }
+    change(entries)
+    plan = BundlePlan(bundle.conf["HOST"], tuple(sorted(entries.values(), key=lambda each: each.destination)))
+    pieces = [payload.configuration_piece(plan)]
+    label = archive.label(bundle.conf["CLUSTER"], bundle.conf["CHANGE"], bundle.conf["HOST"])
+    header = archive.Stub("", archive.blanked(bundle.stub)).header(label, pieces)
+    return stub(header) + (pieces[0].content or b"")
+
+
+def put(entries: Entries, destination: str, content: bytes, mode: int = 0o644) -> None:
+    entries[destination] = entry(destination, content, mode, "")
+
+
+def replace_bundle(folder: Path, name: str, content: bytes) -> None:
+    """Put a bundle into a change, and make change.json and SHA256SUMS say what they should."""
+    (folder / name).write_bytes(content)
+    bundle = read(folder / name)
+    found = json.loads((folder / layout.RECORD).read_bytes())
+    for host in found["hosts"]:
+        if host["bundle"] == name:
+            host |= {"size": bundle.size, "sha256": bundle.sha256, "payloadDigest": bundle.digest}
+            host["files"] = [
+                {"path": each.destination, "mode": f"{each.mode:04o}", "owner": each.owner, "sha256": each.sha256}
+                for each in bundle.manifest
+            ]
+    (folder / layout.RECORD).write_bytes(record.dump(found))
+    sum_up(folder)
+
+
+def sum_up(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir() if path.name not in (layout.SUMS, layout.SIGNATURE))
+    sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    (folder / layout.SUMS).write_bytes(record.sums(sums))
+
+
+def findings(path: Path, **asked: Any) -> list[Finding]:
+    return [each for each in verify(path, asked.pop("at", None) or now(), **asked) if each.fatal]
+
+
+def sentences(path: Path, **asked: Any) -> list[str]:
+    return [str(each) for each in findings(path, **asked)]
