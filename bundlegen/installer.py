@@ -30,6 +30,7 @@ PARTS: Final[tuple[str, ...]] = (
     "preflight.sh",
     "plan.sh",
     "receipt.sh",
+    "undo.sh",
     "rollback.sh",
     "usage.sh",
     "main.sh",

@@ -64,9 +64,18 @@ begin_transaction() {
   else
     rm -f -- "${JOURNAL}/journal"
     note begin "${VERB}" "${PAYLOAD_DIGEST}" "${STARTED}"
-    sync -- "${JOURNAL}" "${STATE}"
+    sync -- "${JOURNAL}" "${STATE}" "${STATE%/*}"
     note kubelet "$(kubelet_enabled)" "$(kubelet_active)"
   fi
+}
+
+# replaces PATH: does this transaction replace a file that was there before?
+replaces() {
+  local word path
+  while read -r word _ _ _ path; do
+    [[ ${word} != file || ${path} != "$1" ]] || return 0
+  done < "${JOURNAL}/journal"
+  return 1
 }
 
 # mend_journal: drops a torn last line, so that what is appended starts on a line of its own.

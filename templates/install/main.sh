@@ -25,7 +25,7 @@ do_install() {
   reload_units
   place_pod
   start_kubelet
-  [[ -z ${NOTED[${CONF[PKI_DIR]} / etcd / ca.crt]-} ]] || restart_etcd
+  ! replaces "${CONF[PKI_DIR]}/etcd/ca.crt" || restart_etcd
   phase health
   confirm_health "${minimum}"
   before_install "${JOURNAL}"

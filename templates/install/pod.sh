@@ -20,6 +20,14 @@ manifest_in_place() {
   [[ ${recorded} == "$(manifest_record)" ]]
 }
 
+# made_by_kubeadm: is the manifest as kubeadm left it at the install?
+made_by_kubeadm() {
+  local recorded
+  [[ -f ${STATE}/manifest.record ]] || return 1
+  recorded=$(< "${STATE}/manifest.record")
+  [[ ${recorded} == *"manifest $(sha256 "${ROOT}${CONF[STATIC_POD_MANIFEST]}")" ]]
+}
+
 # names_every_member: a manifest without all members would start a cluster of its own (kubeadm#1045).
 names_every_member() {
   local text member missing=''

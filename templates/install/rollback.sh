@@ -1,184 +1,5 @@
 # shellcheck shell=bash
-# Undoing journals: the open one after a failure, the newest generation for `rollback`, all for `uninstall`.
-# Every action may be repeated, so that an interrupted undo is simply done again.
-
-UNDO_TROUBLE=0
-declare -A EARLIER=() # path: `absent` or the kept file that was there before the oldest journal
-UNDO_ORDER=()         # the paths, in the order in which they were first changed
-MOVED_ASIDE=()
-
-# read_earlier FOLDER...: journals, newest first; the oldest that knows a path decides.
-read_earlier() {
-  local folder word rest
-  EARLIER=()
-  UNDO_ORDER=()
-  for folder in "$@"; do
-    [[ -f ${folder}/journal ]] || continue
-    while read -r word rest; do
-      case ${word} in
-        absent) remember_earlier "${rest}" absent ;;
-        file) remember_earlier "${rest##* }" "${folder}/kept/${rest%% *}" ;;
-        *) ;;
-      esac
-    done < "${folder}/journal"
-  done
-}
-
-remember_earlier() {
-  [[ -n ${EARLIER[$1]-} ]] || UNDO_ORDER+=("$1")
-  EARLIER[$1]=$2
-}
-
-trouble() {
-  UNDO_TROUBLE=$((UNDO_TROUBLE + 1))
-  complain "while undoing: $1" "${@:2}"
-}
-
-# undo FOLDER...: journals, newest first. Never stops at a failure; counts them in UNDO_TROUBLE.
-undo() {
-  local pod=${CONF[STATIC_POD_MANIFEST]} index
-  UNDO_TROUBLE=0
-  read_earlier "$@"
-  stop_timers
-  # a static Pod that was not there before goes first, while our kubelet can still stop its container
-  if [[ ${EARLIER[${pod}]-} == absent ]]; then
-    restore "${pod}"
-    ((UNDO_TROUBLE == 0)) || return 0
-    stop_etcd
-  fi
-  for ((index = ${#UNDO_ORDER[@]} - 1; index >= 0; index--)); do
-    restore "${UNDO_ORDER[index]}"
-  done
-  undo_rest "$@"
-  # with some files old and some new, a kubelet that runs is best left alone
-  ((UNDO_TROUBLE > 0)) || undo_units "$@"
-}
-
-# undo_units FOLDER...: kubelet as the oldest journal found it, if any of them touched it.
-undo_units() {
-  local folder touched=no enabled active
-  for folder in "$@"; do
-    ! journal_has "${folder}" units || touched=yes
-  done
-  [[ ${touched} == yes ]] || return 0
-  read -r enabled active <<< "$(journal_line "${!#}" kubelet || printf 'none none')"
-  restore_kubelet "${enabled}" "${active}"
-}
-
-# restore PATH: to what read_earlier found.
-restore() {
-  local place=${ROOT}$1 kept=${EARLIER[$1]} new
-  new=${ROOT}$(temporary "$1")
-  rm -rf -- "${new}"
-  if [[ ${kept} == absent ]]; then
-    rm -f -- "${place}" || trouble "cannot remove $1"
-  elif ! same_file "${place}" "${kept}"; then
-    if cp --archive --no-target-directory -- "${kept}" "${new}" && sync -- "${new}"; then
-      mv -fT -- "${new}" "${place}" || trouble "cannot put back $1" "It is kept as ${kept}."
-    else
-      rm -f -- "${new}"
-      trouble "cannot put back $1" "It is kept as ${kept}; make room, then run \`rollback\`."
-    fi
-  fi
-}
-
-# same_file ONE OTHER: same kind, content, mode, owner and time?
-same_file() {
-  local facts='%F %a %u %g %Y'
-  [[ $(stat -c "${facts}" -- "$1" 2> /dev/null) == "$(stat -c "${facts}" -- "$2" 2> /dev/null)" ]] || return 1
-  [[ -L $1 || $(sha256 "$1") == "$(sha256 "$2")" ]]
-}
-
-# undo_rest FOLDER...: images, the data directory, folders; each journal from its end.
-undo_rest() {
-  local folder line index
-  local -a lines
-  for folder in "$@"; do
-    [[ -f ${folder}/journal ]] || continue
-    mapfile -t lines < "${folder}/journal"
-    for ((index = ${#lines[@]} - 1; index >= 0; index--)); do
-      line=${lines[index]}
-      case ${line} in
-        'image '*) [[ -n ${ROOT} ]] || images remove "${line#image }" > /dev/null 2>&1 || true ;;
-        'data '*) set_aside "${line#data }" whole ;;
-        'member '*) set_aside "${line#member }" member ;;
-        'folder '*) remove_folder "${line#folder }" ;;
-        *) ;;
-      esac
-    done
-  done
-}
-
-# remove_folder PATH: if nothing of somebody else is in it. kubelet and etcd leave none of their own there.
-remove_folder() {
-  [[ -d ${ROOT}$1 ]] || return 0
-  rmdir -- "${ROOT}$1" 2> /dev/null || true
-}
-
-# set_aside PATH whole|member: etcd's data is never deleted.
-set_aside() {
-  local source=${ROOT}$1 target
-  [[ $2 == whole ]] || source+=/member
-  [[ -d ${source} ]] || return 0
-  if [[ $2 == whole ]] && rmdir -- "${source}" 2> /dev/null; then
-    return 0
-  fi
-  target=${source}.bundlegen-$(timestamp)
-  if mv -T -- "${source}" "${target}"; then
-    MOVED_ASIDE+=("${target#"${ROOT}"}")
-    say "  moved etcd's data to ${target}; delete it yourself when nobody needs it"
-  else
-    trouble "cannot move ${source} aside"
-  fi
-}
-
-# drop_journal FOLDER: undone; its kept files are of no more use.
-drop_journal() {
-  rm -rf -- "${STATE}/undone"
-  mv -T -- "$1" "${STATE}/undone" && sync -- "${STATE}" && rm -rf -- "${STATE}/undone"
-}
-
-# tidy_state: nothing of ours is left but receipts.
-tidy_state() {
-  rm -rf -- "${STATE}/undone"
-  rmdir -- "${STATE}/generations" "${STATE}/bundle" "${STATE}" "${STATE%/*}" 2> /dev/null || true
-}
-
-# undo_all FOLDER...: journals, newest first, each forgotten when all is undone.
-undo_all() {
-  local folder
-  undo "$@"
-  ((UNDO_TROUBLE == 0)) || return 1
-  for folder in "$@"; do
-    drop_journal "${folder}" || trouble "cannot remove ${folder}"
-  done
-  ((UNDO_TROUBLE == 0))
-}
-
-# generations: folders of finished journals, newest first.
-generations() {
-  local folder
-  local -a folders=()
-  for folder in "${STATE}"/generations/[0-9]*; do
-    [[ ! -d ${folder} ]] || folders=("${folder}" "${folders[@]}")
-  done
-  printf '%s\n' ${folders[@]+"${folders[@]}"}
-}
-
-# undo_failed: from the EXIT trap, after a failure or a signal in the middle of an install.
-undo_failed() {
-  say "Undoing what this run has changed ..."
-  if undo_all "${JOURNAL}"; then
-    TRANSACTION=none
-    write_receipt "${EXIT_ROLLED_BACK}" rolled-back
-    complain "the install failed and was rolled back: this host is as it was before" "The first error: ${FAILURE:-interrupted}"
-  else
-    complain "THE INSTALL FAILED, AND UNDOING IT FAILED PARTLY: see the messages above." \
-      "Correct what they say, then run: ${CONF[HOST]}.run -- rollback" "Nothing that was kept has been lost: ${STATE}"
-    write_receipt "${EXIT_ROLLED_BACK}" rollback-incomplete
-  fi
-  tidy_state
-}
+# The verbs rollback and uninstall.
 
 # do_rollback: the newest change; an interrupted one counts as the newest.
 do_rollback() {
@@ -201,17 +22,6 @@ do_uninstall() {
   finish_undo uninstall uninstalled "Nothing to uninstall: bundlegen has changed nothing on this host." ${folders[0]:+"${folders[@]}"}
 }
 
-# mark_undo FOLDER...: so that a run after an interruption finishes the undoing before anything else.
-mark_undo() {
-  local folder
-  for folder in "$@"; do
-    journal_has "${folder}" undo && continue
-    { printf 'undo\n' >> "${folder}/journal" && sync -- "${folder}/journal"; } \
-      || die "${EXIT_ROLLED_BACK}" "cannot write to ${folder}/journal; nothing was changed" \
-        "Make room or make it writable, then run this again."
-  done
-}
-
 # finish_undo VERB OUTCOME NOTHING-TO-DO FOLDER...
 finish_undo() {
   local verb=$1 done_word=$2 nothing=$3
@@ -224,6 +34,7 @@ finish_undo() {
   trap '' HUP INT TERM
   mark_undo "$@"
   before_undo "$@"
+  keep_edited
   if undo_all "$@"; then
     write_receipt 0 "${done_word}"
     tidy_state
@@ -233,4 +44,31 @@ finish_undo() {
     die "${EXIT_ROLLED_BACK}" "${verb} could not undo everything: see the messages above" \
       "Correct what they say, then run the same again."
   fi
+}
+
+# mark_undo FOLDER...: so that a run after an interruption finishes the undoing before anything else.
+mark_undo() {
+  local folder
+  for folder in "$@"; do
+    journal_has "${folder}" undo && continue
+    { printf 'undo\n' >> "${folder}/journal" && sync -- "${folder}/journal"; } \
+      || die "${EXIT_ROLLED_BACK}" "cannot write to ${folder}/journal; nothing was changed" \
+        "Make room or make it writable, then run this again."
+  done
+}
+
+# keep_edited: a file that somebody changed after the install is theirs; a copy stays.
+keep_edited() {
+  local path copy folder
+  folder=${STATE}/edited/$(timestamp)
+  for path in "${UNDO_ORDER[@]}"; do
+    [[ -f ${ROOT}${path} && ! -L ${ROOT}${path} && ${path} != "${CONF[STATE_DIR]}"/* ]] || continue
+    if ours "${path}" || same_file "${ROOT}${path}" "${EARLIER[${path}]}"; then continue; fi
+    [[ ${path} != "${CONF[STATIC_POD_MANIFEST]}" ]] || ! made_by_kubeadm || continue
+    copy=${folder}${path}
+    { mkdir -p -- "${copy%/*}" && cp --archive -- "${ROOT}${path}" "${copy}"; } \
+      || die "${EXIT_ROLLED_BACK}" "cannot keep a copy of ${path}, which was changed after the install; nothing was changed" \
+        "Make room in ${STATE}, then run this again."
+    say "  ${path} was changed after the install; a copy stays as ${copy}"
+  done
 }

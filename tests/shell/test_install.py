@@ -285,6 +285,29 @@ def test_uninstall_leaves_receipts_and_data(host: Sandbox) -> None:
     assert (again.returncode, again.stdout.split(":")[0]) == (0, "Nothing to uninstall")
 
 
+@pytest.mark.parametrize("mode", ["kubeadm", "rendered"])
+def test_what_somebody_changed_afterwards_is_kept(host: Sandbox, mode: str) -> None:
+    assert host.install(Payload(mode=mode)).returncode == 0
+    for path in (KUBELET_CONFIG, POD):
+        append(host.path(path), "# by hand\n")
+    done = host.install(Payload(mode=mode), "uninstall")
+    assert done.returncode == 0, done.stderr
+    copies = {path.name for path in host.path(f"{STATE}/edited").rglob("*") if path.is_file()}
+    assert copies == {"kubelet.conf", "etcd.yaml"}
+    assert f"{POD} was changed after the install; a copy stays as" in done.stdout
+    assert not host.path(POD).exists()
+
+
+def test_a_new_ca_restarts_etcd(host: Sandbox) -> None:
+    assert host.install(Payload()).returncode == 0
+    pid = host.stubbed("etcd-pid")
+    done = host.install(Payload(ca="two"))
+    assert done.returncode == 0, done.stderr
+    assert "restarted etcd, which reads its CA only when it starts" in done.stdout
+    assert host.stubbed("etcd-pid") != pid
+    assert host.execute(HEALTH, "--cluster", "--wait", "20").returncode == 0
+
+
 def test_a_data_folder_that_was_there_stays(host: Sandbox) -> None:
     """A mount point, say: what is in it is moved aside within it."""
     host.path("/var/lib/etcd/lost+found").mkdir(parents=True)
