@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import shutil
 import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bundlegen import cli, layout
 from bundlegen.errors import OutputError, UsageError
-from tests.trust_cases import findings, make, sentences, sum_up
+from tests.trust_cases import SPEC, findings, make, sentences, sum_up
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "trust.md"
 SIGNER = "ops@example.net"
@@ -93,6 +99,47 @@ def test_building_again_keeps_the_signature(tmp_path: Path, kind: str) -> None:
     assert (first.folder / layout.SIGNATURE).read_bytes() == before
     with pytest.raises(OutputError, match="would come out different"):
         make(tmp_path, sign_key=key(tmp_path, "another", kind))
+
+
+def test_a_key_that_an_agent_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = key(tmp_path, "key")
+    socket = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as agent:
+        try:
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+            for _ in range(200):
+                if socket.exists():
+                    break
+                time.sleep(0.05)
+            subprocess.run(["ssh-add", "-q", mine], check=True, capture_output=True)
+            mine.unlink()
+            change = make(tmp_path, sign_key=mine.with_suffix(".pub")).folder
+        finally:
+            agent.terminate()
+    allowed = allow(tmp_path / "allowed_signers", mine.with_suffix(".pub"))
+    assert findings(change, allowed=allowed, signer=SIGNER) == []
+
+
+def test_the_passphrase_is_asked_for_on_the_terminal(tmp_path: Path) -> None:
+    """By ssh-keygen itself: bundlegen never sees it."""
+    mine = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-f", mine], check=True)
+    (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(SPEC))
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        words = ["build", "cluster.yaml", "--sign-key", str(mine)]
+        os.execv(sys.executable, [sys.executable, "-m", "bundlegen", *words])
+    said = b""
+    with suppress(OSError):  # the terminal is gone with its last program
+        while block := os.read(terminal, 65536):
+            said += block
+            if said.endswith(b"key: ") or b"passphrase" in block:
+                os.write(terminal, b"open sesame\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, said
+    assert b"open sesame" not in said
+    allowed = allow(tmp_path / "allowed_signers", mine.with_suffix(".pub"))
+    assert findings(tmp_path / "out/prod/create", allowed=allowed, signer=SIGNER) == []
 
 
 def test_a_key_that_is_not_there(tmp_path: Path) -> None:
