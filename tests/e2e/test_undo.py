@@ -123,7 +123,7 @@ def test_a_member_of_another_cluster_is_left_alone(
     host.exec([HEALTH, "--cluster"])
 
 
-@pytest.mark.parametrize("seconds", [1.0, 3.0, 6.0])
+@pytest.mark.parametrize("seconds", [1.0, 4.0])
 def test_power_loss_and_the_next_run_finishes(seconds: float, single: Cluster, host: Host) -> None:
     bundle = carry(host, single.bundle(0))
     running = host.start(["sh", bundle], stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
@@ -137,7 +137,7 @@ def test_power_loss_and_the_next_run_finishes(seconds: float, single: Cluster, h
     assert "nothing changed" in done.stdout
 
 
-@pytest.mark.parametrize("seconds", [1.5, 4.0])
+@pytest.mark.parametrize("seconds", [2.5])
 def test_power_loss_and_rollback_restores(seconds: float, single: Cluster, host: Host) -> None:
     _earlier_files(host)
     before = _tree(host)
@@ -151,7 +151,7 @@ def test_power_loss_and_rollback_restores(seconds: float, single: Cluster, host:
     assert difference(_contents(before), _contents(_tree(host))) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_waiting_rolls_back(number: signal.Signals, single: Cluster, host: Host) -> None:
     _break_etcd_image(host)
     before = _tree(host)
