@@ -1,0 +1,157 @@
+"""What the installer refuses, having touched nothing: wrong hosts, damaged bundles, wrong usage, a busy host."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.shell.payload import STATE, Payload
+from tests.shell.sandbox import Sandbox
+
+THREE = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8"}
+
+
+def test_every_bundle_on_every_host(tmp_path: Path) -> None:
+    done = {}
+    for name, address in THREE.items():
+        with Sandbox(tmp_path / name, name, address) as host:
+            host.stub("etcd-mode", "waiting")
+            for bundle in sorted(THREE, key=lambda one: one == name):
+                before = host.tree(times=True)
+                result = host.install(Payload(host=bundle, members=THREE))
+                done[bundle, name] = result.returncode
+                if bundle != name:
+                    assert host.tree(times=True) == before
+                    assert f"this is not {bundle}: no interface here has its address" in result.stderr
+    wrong = [code for (bundle, name), code in done.items() if bundle != name]
+    print(f"{len(done)} pairs of bundle and host, {len(wrong)} refused")
+    assert wrong == [10] * 6
+    assert [done[name, name] for name in THREE] == [0, 0, 0]
+
+
+def test_a_pinned_machine_id(host: Sandbox) -> None:
+    payload = Payload(conf={"MACHINE_ID": "f" * 32})
+    before = host.tree(times=True)
+    done = host.install(payload)
+    assert done.returncode == 10
+    assert "its machine-id is 0123456789abcdef0123456789abcdef" in done.stderr
+    assert host.tree(times=True) == before
+    payload.conf["MACHINE_ID"] = "0123456789abcdef0123456789abcdef"
+    assert host.install(payload).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda f: (f / "files/etc/kubernetes/pki/etcd/ca.crt").write_text("x"), "ca.crt was altered"),
+        (lambda f: (f / "files/etc/kubernetes/pki/etcd/ca.crt").unlink(), "ca.crt is missing"),
+        (lambda f: (f / "files/etc/passwd").write_text("x"), "/etc/passwd is not in MANIFEST"),
+        (lambda f: (f / ".hidden").write_text("x"), ".hidden is not in MANIFEST"),
+        (lambda f: (f / "bundle.conf").unlink(), "bundle.conf is missing"),
+        (lambda f: (f / "MANIFEST").unlink(), "MANIFEST is missing"),
+        (lambda f: append(f / "bundle.conf", "X='$(touch /etc/pwned)'; rm -rf /\n"), "is not KEY='value'"),
+        (lambda f: append(f / "bundle.conf", "X=$(touch /etc/pwned)\n"), "is not KEY='value'"),
+        (lambda f: append(f / "bundle.conf", "HOST='twice'\n"), "names HOST twice"),
+        (lambda f: append(f / "bundle.conf", "Z='1'\n"), "bundle.conf was altered"),
+        (lambda f: append(f / "MANIFEST", "0600 root:root x /etc/x\n"), "cannot be understood"),
+        (lambda f: append(f / "MANIFEST", f"0600 root:root {'0' * 64} /etc/../x\n"), "not a plain path"),
+        (lambda f: append(f / "MANIFEST", f"0600 root:root {'0' * 64} /etc/x\n"), "/etc/x is missing"),
+    ],
+    ids=range(13),
+)
+def test_a_damaged_bundle(host: Sandbox, spoil, says: str) -> None:
+    folder = host.unpack(Payload())
+    spoil(host.path(folder))
+    before = host.tree(times=True)
+    done = host.run(folder)
+    assert done.returncode == 12, done.stderr
+    assert says in done.stderr
+    assert "Nothing was changed" in done.stderr
+    assert host.tree(times=True) == before
+
+
+def append(file: Path, text: str) -> None:
+    with file.open("a") as stream:
+        stream.write(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("FORMAT", "2"),
+        ("DATA_DIR", "/"),
+        ("DATA_DIR", "/var/lib/../.."),
+        ("CLIENT_PORT", "2379;id"),
+        ("MEMBERS", "x=1"),
+        ("SEALED", "yes"),
+    ],
+)
+def test_a_bundle_that_cannot_be(host: Sandbox, key: str, value: str) -> None:
+    before = host.tree(times=True)
+    done = host.install(Payload(conf={key: value}))
+    assert done.returncode == 12, done.stderr
+    assert host.tree(times=True) == before
+
+
+def test_only_one_run_at_a_time(host: Sandbox) -> None:
+    host.stub("etcd-mode", "broken")
+    folder = host.unpack(Payload())
+    first = subprocess.Popen(
+        host.command(["/bin/bash", "-p", f"{folder}/install.sh", "--wait", "8"]),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    host.until(lambda: any(host.path("/run/bundlegen").glob("run.*")))
+    for verb in ("install", "rollback", "uninstall"):
+        done = host.run(folder, verb)
+        assert done.returncode == 15
+        assert "another run of this installer is busy on this host (process" in done.stderr
+    assert first.wait() == 13
+    assert not host.path("/run/bundlegen").exists()
+
+
+def test_a_dead_runs_lock_is_no_obstacle(host: Sandbox) -> None:
+    # process 1 lives, but started at another time: its number was used again
+    for name in ("run.1.1", "run.999999.5"):
+        host.write(f"/run/bundlegen/{name}")
+    assert host.install(Payload()).returncode == 0
+    assert not host.path("/run/bundlegen").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        ["install", "health"],
+        ["--wait"],
+        ["--wait", "x"],
+        ["--root", "etc"],
+        ["--cluster"],
+        ["install", "--json"],
+        ["--ignore"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(host: Sandbox, arguments: list[str]) -> None:
+    before = host.tree(times=True)
+    done = host.install(Payload(), *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert host.tree(times=True) == before
+
+
+def test_help(host: Sandbox) -> None:
+    done = host.install(Payload(), "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for verb in ("install", "preflight", "plan", "health", "rollback", "uninstall"):
+        assert f"\n  {verb} " in done.stdout
+
+
+def test_the_installed_copy_installs_nothing(host: Sandbox) -> None:
+    assert host.install(Payload()).returncode == 0
+    done = host.run(f"{STATE}/bundle", "install")
+    assert done.returncode == 2
+    assert "run the bundle itself" in done.stderr
+    assert host.run(f"{STATE}/bundle", "rollback").returncode == 0
+    assert not host.path(f"{STATE}/bundle").exists()
