@@ -30,7 +30,7 @@ Commands:
   schema        print the JSON Schema of cluster.yaml, for editors; with the word change, that of change.json
 
 Options:
-  --output DIR  folder for what may be carried away (init: the file to write) [default: out]
+  --output DIR  folder for what may be carried away (init, unlock-codes: the file to write) [default: out]
   --pki DIR     folder for the keys, which stay here [default: pki]
   --jobs N      how many keys to make at once (default: one per processor)
   --sign-key KEY  sign SHA256SUMS with this SSH key (a file, or the .pub of a key that an agent or token holds)

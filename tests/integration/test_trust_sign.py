@@ -19,7 +19,7 @@ from bundlegen import cli, layout
 from bundlegen.errors import OutputError, UsageError
 from tests.trust_cases import SPEC, findings, make, sentences, sum_up
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "trust.md"
+DOCUMENTS = [Path(__file__).parents[2] / name for name in ("README.md", "docs/trust.md")]
 SIGNER = "ops@example.net"
 
 
@@ -149,11 +149,17 @@ def test_a_key_that_is_not_there(tmp_path: Path) -> None:
 
 
 def commands() -> str:
-    """The commands for a host, as documented."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    found = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert len(found) == 1
-    return str(found[0])
+    """The commands for a host, as README.md and docs/trust.md have them."""
+    found = [
+        re.sub(r"^ +", "", each, flags=re.MULTILINE)
+        for document in DOCUMENTS
+        for each in re.findall(
+            r"^ *```sh\n(.*?)^ *```$", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        )
+    ]
+    assert len(found) == len(DOCUMENTS)
+    assert len(set(found)) == 1
+    return found[0]
 
 
 def on_a_host(change: Path, signed: Path, tmp_path: Path) -> int:
