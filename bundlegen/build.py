@@ -74,11 +74,13 @@ def build(
 ) -> Built:
     """Make the change folder of the specification at ``spec``.
 
-    ``before_asking`` is called before another program may ask the user something. Raises SpecError, StoreError,
-    ToolError, OutputError, and VerificationError where what came out is not what it should be; nothing half-made is
-    left in any case.
+    ``before_asking`` is called before another program may ask the user something. Raises UsageError, SpecError,
+    StoreError, ToolError, OutputError, and VerificationError where what came out is not what it should be; nothing
+    half-made is left in any case.
     """
     loaded = load(spec)
+    if options.previous is not None and not (options.previous / layout.SUMS).is_file():
+        raise UsageError(f"--previous {options.previous}: not the folder of a change", hint=f"it has no {layout.SUMS}")
     cluster = loaded.cluster
     stub = archive.make_stub()
     script = resources.install_script()
@@ -126,8 +128,6 @@ def _compared(previous: Path | None, new: Path) -> dict[str, Any] | None:
     """What differs between the change folder ``previous`` and the bundles in ``new``, as the record has it."""
     if previous is None:
         return None
-    if not (previous / layout.SUMS).is_file():
-        raise UsageError(f"--previous {previous}: not the folder of a change", hint=f"it has no {layout.SUMS}")
     found = diff_change.data(diff_change.compare(previous, new))
     del found["changed"]
     return {"sha256": file_sum(previous / layout.SUMS), **found}
