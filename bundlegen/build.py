@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import platform
-import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from bundlegen import archive, layout, payload, resources
+from bundlegen import archive, imageinfo, images, layout, payload, resources
 from bundlegen.certinfo import CertInfo, describe
 from bundlegen.errors import OutputError, UsageError, VerificationError
 from bundlegen.loader import load
 from bundlegen.pki import catalog, unlock
 from bundlegen.pki.store import Issued, Store, survey
-from bundlegen.plan import BundlePlan, ImageFile, Window, configuration, plan_host, sha256
+from bundlegen.plan import BundlePlan, Window, configuration, plan_host, sha256
 from bundlegen.render import Renderer
 from bundlegen.report import documents, parts, record
 from bundlegen.spec import Cluster, Host
@@ -26,8 +25,6 @@ from bundlegen.trust.change import faults
 
 Step: TypeAlias = Callable[[str, int, int], None]
 """Told what is being made (in words), how much of it is done, and how much there is."""
-
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._+@-]")
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,7 @@ def build(
     if options.previous is not None and not (options.previous / layout.SUMS).is_file():
         raise UsageError(f"--previous {options.previous}: not the folder of a change", hint=f"it has no {layout.SUMS}")
     cluster = loaded.cluster
+    carried = images.survey(loaded.images, spec)
     stub = archive.make_stub()
     script = resources.install_script()
     folder = options.output / cluster.name / layout.FIRST_CHANGE
@@ -89,8 +87,7 @@ def build(
         issued = store.ensure(jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
         codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
         with staging(folder) as stage, stage.scratch() as scratch:
-            images = _images(loaded.images)
-            plans = list(_plans(cluster, issued, script, images, codes))
+            plans = list(_plans(cluster, issued, script, carried, codes))
             shared = _image_pieces(plans[0], scratch, step)
             bundles = []
             for number, plan in enumerate(plans, start=1):
@@ -120,7 +117,7 @@ def build(
                 before_asking()
                 stage.write(layout.SIGNATURE, [_signature(sums, options.sign_key, folder)])
             written = stage.commit(replace=options.replace)
-    warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings
+    warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings + _unmet(cluster, carried, spec)
     return Built(folder, tuple(bundles), change, issued.new, warnings, written)
 
 
@@ -137,6 +134,7 @@ def listing(spec: Path, pki: Path) -> Listing:
     """What :func:`build` would put where, and issue; writes nothing. Raises SpecError and StoreError."""
     loaded = load(spec)
     cluster = loaded.cluster
+    carried = images.survey(loaded.images, spec)
     found = survey(pki, cluster)
     renderer = Renderer(cluster, "", resources.template_text)
     hosts = []
@@ -145,9 +143,11 @@ def listing(spec: Path, pki: Path) -> Listing:
         for file in catalog.host_files(cluster, host):
             mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
             rows.append((layout.pki_path(file.path), mode, catalog.what(file)))
-        rows += [(f"{layout.IMAGES}/{name}", layout.MODE_PLAIN, "container image") for name, _ in _named(loaded.images)]
+        rows += [(f"{layout.IMAGES}/{each.name}", layout.MODE_PLAIN, "container image") for each in carried.files]
+        if carried.files:
+            rows.append((layout.IMAGE_LIST, layout.MODE_PLAIN, "which image is in which archive"))
         hosts.append((host.name, tuple(sorted(rows))))
-    warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings
+    warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings + _unmet(cluster, carried, spec)
     return Listing(cluster, tuple(hosts), found.new, warnings)
 
 
@@ -169,7 +169,7 @@ def _signature(sums: bytes, key: Path, folder: Path) -> bytes:
 
 
 def _plans(
-    cluster: Cluster, issued: Issued, script: bytes, images: Sequence[ImageFile], codes: Mapping[str, str]
+    cluster: Cluster, issued: Issued, script: bytes, carried: images.Carried, codes: Mapping[str, str]
 ) -> Iterable[BundlePlan]:
     renderer = Renderer(cluster, issued.token, resources.template_text)
     ca = describe(issued.ca.certificate)
@@ -184,7 +184,9 @@ def _plans(
             ca=issued.ca,
             window=_window(host, issued, [ca, *(describe(pair.certificate) for pair in leaves.values())]),
             change=layout.FIRST_CHANGE,
-            images=images,
+            images=carried.files,
+            image_list=carried.index,
+            architecture=carried.machine,
             unlock_code=codes.get(host.name, ""),
         )
 
@@ -214,33 +216,27 @@ def _pack(
 
 def _image_pieces(plan: BundlePlan, scratch: Path, step: Step) -> list[payload.Piece]:
     """Every image compressed, once for all bundles: they carry the same ones."""
-    images = [(entry, entry.source) for entry in plan.entries if entry.source is not None]
+    archives = [(entry, entry.source) for entry in plan.entries if entry.source is not None]
     pieces = []
-    for number, (image, source) in enumerate(images):
-        step("compressing images", number, len(images))
+    for number, (image, source) in enumerate(archives):
+        step("compressing images", number, len(archives))
         try:
-            pieces.append(payload.image_piece(image, source, scratch / str(number)))
+            pieces.append(payload.image_piece(image, images.blocks(source), scratch / str(number)))
         except OSError as error:
             raise OutputError(
                 f"cannot pack {source}: {error.strerror}", hint="free some space and try again"
             ) from error
-        step("compressing images", number + 1, len(images))
+        except ValueError as error:
+            raise OutputError(f"cannot pack {source}: {error}", hint="build again when nothing writes to it") from error
+        step("compressing images", number + 1, len(archives))
     return pieces
 
 
-def _images(paths: Sequence[Path]) -> list[ImageFile]:
-    return [ImageFile(name, path, file_sum(path), path.stat().st_size) for name, path in _named(paths)]
-
-
-def _named(paths: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Images with the names they have in a bundle: their own, made safe and, where two are the same, told apart."""
-    names: dict[str, Path] = {}
-    for path in paths:
-        name = _UNSAFE.sub("_", path.name)
-        while name in names:
-            name = f"{len(names)}-{name}"
-        names[name] = path
-    return list(names.items())
+def _unmet(cluster: Cluster, carried: images.Carried, spec: Path) -> tuple[str, ...]:
+    """Warnings: without any image, the hosts have theirs already, or a registry; with some, all should be there."""
+    if not carried.files:
+        return ()
+    return tuple(f"{spec}: images: {sentence}" for sentence in imageinfo.unmet(cluster, carried.images))
 
 
 def _versions(stub: archive.Stub) -> dict[str, str]:

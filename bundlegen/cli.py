@@ -5,6 +5,7 @@ Usage:
   bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--sign-key KEY]
                   [--split SIZE] [--extension EXT] [--previous DIR] [--seal] [--json] [--quiet] [--verbose]
   bundlegen plan SPEC [--pki DIR] [--json] [--quiet] [--verbose]
+  bundlegen images SPEC [--json] [--quiet] [--verbose]
   bundlegen inspect BUNDLE [--json] [--verbose]
   bundlegen extract BUNDLE DIR [--quiet] [--verbose]
   bundlegen verify PATH... [--at DATE] [--allowed-signers FILE --signer ID] [--json] [--quiet] [--verbose]
@@ -20,6 +21,7 @@ Commands:
   init          write a commented cluster.yaml for these hosts (to standard output, or to --output)
   build         make out/<cluster>/create/: one bundle per host, SHA256SUMS, change.json
   plan          print what build would put where and issue; writes nothing
+  images        list the container images the hosts need, with the commands that fetch them elsewhere
   inspect       show what is in a bundle; runs nothing from it
   extract       unpack a bundle into the new folder DIR; runs nothing from it
   verify        check bundles and change folders: sums, signature, stub, certificates, keys, modes
@@ -75,6 +77,7 @@ COMMANDS: Final = (
     "init",
     "build",
     "plan",
+    "images",
     "inspect",
     "extract",
     "verify",
@@ -209,6 +212,7 @@ def _run(words: Sequence[str]) -> int:
         "init": _init,
         "build": _build,
         "plan": _plan,
+        "images": _images,
         "inspect": _inspect,
         "extract": _extract,
         "verify": _verify,
@@ -247,6 +251,12 @@ def _plan(arguments: Arguments, console: Console) -> int:
     from bundlegen import commands
 
     return commands.plan(arguments.spec, arguments.pki, console, as_json=arguments.json)
+
+
+def _images(arguments: Arguments, console: Console) -> int:
+    from bundlegen import commands
+
+    return commands.images(arguments.spec, console, as_json=arguments.json)
 
 
 def _inspect(arguments: Arguments, console: Console) -> int:

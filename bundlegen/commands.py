@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shlex
 from datetime import datetime
 from pathlib import Path
@@ -68,6 +69,30 @@ def plan(spec: Path, pki: Path, console: Console, *, as_json: bool) -> int:
     for warning in found.warnings:
         console.warn(warning)
     console.result(_json(_listing_data(found)) if as_json else _listing(found))
+    return EXIT_OK
+
+
+def images(spec: Path, console: Console, *, as_json: bool) -> int:
+    """Print what to fetch on a machine with a network, for hosts with this machine's architecture."""
+    from bundlegen import imageinfo
+    from bundlegen.loader import load
+
+    cluster = load(spec, with_images=False).cluster
+    machine = platform.machine()
+    architecture = next((ours for ours, theirs in imageinfo.MACHINES.items() if theirs == machine), "amd64")
+    rows = [(name, imageinfo.fetch_command(name, architecture)) for name in imageinfo.needed(cluster)]
+    if as_json:
+        found = [
+            {"image": name, "file": f"images/{imageinfo.file_name(name)}", "command": list(words)}
+            for name, words in rows
+        ]
+        console.result(_json({"cluster": cluster.name, "architecture": architecture, "images": found}))
+        return EXIT_OK
+    console.result("\n".join(["mkdir -p images", *(shlex.join(words) for _, words in rows)]))
+    console.remark(
+        f"for hosts that are {architecture}; for others, change --override-arch. Run it on a machine with a network, "
+        f"copy images/ next to {spec}, and add to that: images: [images/*.tar]"
+    )
     return EXIT_OK
 
 

@@ -16,6 +16,7 @@ CONF: Final = "bundle.conf"
 MANIFEST: Final = "MANIFEST"
 FILES: Final = "files"
 IMAGES: Final = "images"
+IMAGE_LIST: Final = f"{IMAGES}/LIST"
 SEALED: Final = "sealed"
 
 # On a host.

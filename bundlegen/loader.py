@@ -37,8 +37,11 @@ class Loaded:
     images: tuple[Path, ...] = ()
 
 
-def load(path: Path) -> Loaded:
-    """The cluster that the file at ``path`` describes. Raises SpecError with every problem, in file order."""
+def load(path: Path, *, with_images: bool = True) -> Loaded:
+    """The cluster that the file at ``path`` describes. Raises SpecError with every problem, in file order.
+
+    Without ``with_images`` the images need not be there yet.
+    """
     try:
         tree = parse(_text(path))
     except UnreadableError as error:
@@ -48,7 +51,7 @@ def load(path: Path) -> Loaded:
         raise SpecError([Problem(f"{path}:1", "", message, "bundlegen init NAME=ADDRESS... writes one to start from")])
     checked = check(tree.data, tree.findings, tree.written)
     folder = path.parent.absolute()
-    images, image_problems = _images(checked, folder)
+    images, image_problems = _images(checked, folder) if with_images else ((), ())
     cluster, ca_problems = _with_ca(checked, folder)
     problems = (*checked.problems, *ca_problems, *image_problems)
     if problems:
@@ -162,7 +165,7 @@ def _images(checked: Checked, folder: Path) -> tuple[tuple[Path, ...], tuple[Fin
             hint = "paths are relative to the specification: save the image there, or correct the name"
             problems.append(Finding(where, f"nothing matches {show(pattern)}", hint))
         for file in matches:
-            if wrong := _unusable(file):
+            if not (file / "oci-layout").is_file() and (wrong := _unusable(file)):
                 problems.append(Finding(where, *wrong))
             elif not is_destination(file.name):
                 problems.append(

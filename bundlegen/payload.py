@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -66,18 +66,22 @@ def configuration_piece(plan: BundlePlan) -> Piece:
     return Piece(len(content), hashlib.sha256(content).hexdigest(), unpacked, content=content)
 
 
-def image_piece(image: Entry, source: Path, target: Path) -> Piece:
-    """The piece with one container image, the file ``source``, compressed into ``target`` block by block.
+def image_piece(image: Entry, source: Iterable[bytes], target: Path) -> Piece:
+    """The piece with one container image, the blocks of ``source``, compressed into ``target`` as they come.
 
-    Raises OSError where the image cannot be read or ``target`` not written.
+    Raises OSError where the image cannot be read or ``target`` not written, and ValueError where it is no longer the
+    one that was planned.
     """
-    digest = hashlib.sha256()
-    with source.open("rb") as stream, target.open("xb") as raw:
+    digest, before = hashlib.sha256(), hashlib.sha256()
+    with target.open("xb") as raw:
         sink = _Hashed(raw, digest)
         with gzip.GzipFile("", "wb", 6, sink, 0) as packed:
             packed.write(header(layout.payload_path(image.destination), image.size))
-            while block := stream.read(_BLOCK):
+            for block in source:
+                before.update(block)
                 packed.write(block)
+            if before.hexdigest() != image.sha256:
+                raise ValueError("it changed while it was read")
             packed.write(bytes(-image.size % tarfile.BLOCKSIZE) + _END)
         size = raw.tell()
     return Piece(size, digest.hexdigest(), image.size, path=target)

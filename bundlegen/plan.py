@@ -104,13 +104,15 @@ def plan_host(
     window: Window,
     change: str,
     images: Sequence[ImageFile] = (),
+    image_list: bytes = b"",
     architecture: str = "",
     unlock_code: str = "",
 ) -> BundlePlan:
     """The bundle of one host.
 
     ``leaves``: the host's certificates by catalogue name; ``installer``: the bytes of install.sh; ``change``: the
-    change's name; ``architecture``: of the carried images, as ``uname -m`` says it, empty for any;
+    change's name; ``image_list``: the content of images/LIST, carried where there are images;
+    ``architecture``: of the carried images, as ``uname -m`` says it, empty for any;
     ``unlock_code``: what the keys are sealed under, empty where they are not.
     """
     facts = {
@@ -140,6 +142,8 @@ def plan_host(
         )
         for image in images
     ]
+    if images:
+        entries.append(entry(layout.IMAGE_LIST, image_list, layout.MODE_PLAIN, "which image is in which archive"))
     return BundlePlan(host.name, tuple(sorted(entries, key=lambda each: each.destination)))
 
 

@@ -6,28 +6,80 @@ runtime_socket() {
   printf '%s' "${CONF[RUNTIME_ENDPOINT]#unix://}"
 }
 
-# images: ctr in the namespace where kubelet's images are.
+# images VERB...: ctr in the namespace where kubelet's images are; for CRI-O, removing is podman's work.
 images() {
-  ctr --address "$(runtime_socket)" --namespace k8s.io images "$@"
+  read_runtime_config
+  if [[ ${RUNTIME_KIND} == crio ]]; then
+    [[ $1 == remove ]] && podman image rm "$2"
+  else
+    ctr --address "$(runtime_socket)" --namespace k8s.io images "$@"
+  fi
 }
 
 # carried_archives: the image archives of this bundle, relative to the payload.
 carried_archives() {
   local path
   for path in "${ENTRY_PATH[@]}"; do
-    [[ ${path} != images/* ]] || printf '%s\n' "${path}"
+    [[ ${path} != images/* || ${path} == images/LIST ]] || printf '%s\n' "${path}"
   done
 }
 
-# carries_image NAME: does an archive of this bundle name it? (docker's manifest.json or OCI's index.json)
+# carried_images [ARCHIVE]: "ID NAME" of each image in it, or in any; images/LIST has "ID ARCHIVE NAME".
+carried_images() {
+  local id archive name
+  [[ -f ${HERE}/images/LIST ]] || return 0
+  while read -r id archive name; do
+    [[ -n ${1-} && images/${archive} != "$1" ]] || printf '%s %s\n' "${id}" "${name}"
+  done < "${HERE}/images/LIST"
+}
+
+# carries_image NAME: does an archive of this bundle hold it?
 carries_image() {
-  local archive text
-  while read -r archive; do
-    text=$(tar -xOf "${HERE}/${archive}" --occurrence=1 manifest.json 2> /dev/null) \
-      || text=$(tar -xOf "${HERE}/${archive}" --occurrence=1 index.json 2> /dev/null) || continue
-    [[ ${text} != *"\"$1\""* ]] || return 0
-  done < <(carried_archives)
+  [[ $(carried_images)$'\n' == *" $1"$'\n'* ]]
+}
+
+# has_id DIGEST ID [DEPTH]: does this manifest, or one of this index, name the configuration with this digest?
+has_id() {
+  local text part depth=${3:-3}
+  ((depth > 0)) || return 1
+  text=$(ctr --address "$(runtime_socket)" --namespace k8s.io content get "$1" 2> /dev/null) || return 1
+  [[ ${text} != *"\"$2\""* ]] || return 0
+  [[ ${text} == *'"manifests"'* ]] || return 1
+  while [[ ${text} =~ (sha256:[0-9a-f]{64})(.*) ]]; do
+    part=${BASH_REMATCH[1]} text=${BASH_REMATCH[2]}
+    ! has_id "${part}" "$2" "$((depth - 1))" || return 0
+  done
   return 1
+}
+
+# runtime_holds ID NAME: has the runtime just this image under this name? A tag alone may have moved.
+runtime_holds() {
+  local digest
+  read_runtime_config
+  if [[ ${RUNTIME_KIND} == crio ]]; then
+    have podman && [[ sha256:$(podman image inspect --format '{{.Id}}' "$2" 2> /dev/null || true) == "$1" ]]
+  else
+    read -r _ _ digest _ < <(images list "name==$2" 2> /dev/null | tail -n +2) || return 1
+    has_id "${digest}" "$1"
+  fi
+}
+
+# runtime_knows NAME: is there any image under this name?
+runtime_knows() {
+  if [[ ${RUNTIME_KIND} == crio ]]; then
+    podman image exists "$1" 2> /dev/null
+  else
+    [[ -n $(images list --quiet "name==$1" 2> /dev/null || true) ]]
+  fi
+}
+
+# load_archive FILE: into the store that kubelet's runtime uses; its words on standard error.
+load_archive() {
+  if [[ ${RUNTIME_KIND} == crio ]]; then
+    podman load --quiet --input "$1" > /dev/null
+  else
+    images import "$1" > /dev/null
+  fi
 }
 
 # runtime_has_image NAME: 0 yes, 1 no, 2 nothing here can tell.
@@ -59,22 +111,54 @@ etcd_image() {
   printf '%s' "${CONF[ETCD_IMAGE]}"
 }
 
-# import_images: each new name is noted, so that it goes again when undone.
+# import_images: those that the runtime does not hold; each new name is noted first, so that it goes again when undone.
 import_images() {
-  local archive name
-  local -A before=()
+  local archive
   [[ -z ${ROOT} && -n $(carried_archives) ]] || return 0
-  while read -r name; do
-    before[${name}]=yes
-  done < <(images list --quiet)
+  read_runtime_config
+  if [[ ${RUNTIME_KIND} == crio ]]; then
+    have podman || die "${EXIT_ROLLED_BACK}" "podman is not installed, which puts images into CRI-O's store" "Install podman, or import the images yourself and use a bundle without them."
+  else
+    have ctr || die "${EXIT_ROLLED_BACK}" "ctr is not installed, which imports images into containerd" "It is part of containerd's package."
+  fi
   while read -r archive; do
-    images import "${HERE}/${archive}" > /dev/null \
-      || die "${EXIT_ROLLED_BACK}" "the runtime did not accept ${archive}" "See the message above."
-    say "  imported ${archive}"
+    if holds_archive "${archive}"; then
+      say "  ${archive} is in the runtime already"
+    else
+      import_archive "${archive}"
+    fi
   done < <(carried_archives)
-  while read -r name; do
-    [[ -n ${before[${name}]-} ]] || note image "${name}"
-  done < <(images list --quiet)
+}
+
+# holds_archive ARCHIVE: has the runtime every image in it? What has no name cannot be told.
+holds_archive() {
+  local id name count=0
+  while read -r id name; do
+    runtime_holds "${id}" "${name}" || return 1
+    count=$((count + 1))
+  done < <(carried_images "$1")
+  ((count > 0))
+}
+
+import_archive() {
+  local words id name advice="See \`journalctl -u containerd\` or the runtime's own log."
+  local -A ids=()
+  while read -r id name; do
+    # an archive may hold one image for several architectures
+    ids[${name}]+=" ${id}"
+    runtime_knows "${name}" || note image "${name}"
+  done < <(carried_images "$1")
+  if ! words=$(load_archive "${HERE}/$1" 2>&1); then
+    [[ ${words} != *'no space left'* ]] || advice='Make room in the file system of the image store, usually /var/lib/containerd.'
+    die "${EXIT_ROLLED_BACK}" "the runtime did not accept $1: ${words##*$'\n'}" "${advice}"
+  fi
+  for name in "${!ids[@]}"; do
+    for id in ${ids[${name}]}; do
+      ! runtime_holds "${id}" "${name}" || continue 2
+    done
+    die "${EXIT_ROLLED_BACK}" "the runtime took $1 but does not hold ${name} as it is in there" "${advice}"
+  done
+  say "  imported $1"
 }
 
 # check_image NAME IMAGE WHAT-NAMED-IT: in the runtime, or in the bundle.

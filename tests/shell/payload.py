@@ -173,6 +173,9 @@ class Payload:
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text))
         self.files[path] = ("0600", stream.getvalue())
+        listed = self.files.get("images/LIST", ("", b""))[1].decode().splitlines(keepends=True)
+        listed += [f"{image_id(name)} {path.removeprefix('images/')} {name}\n" for name in names]
+        self.files["images/LIST"] = ("0644", "".join(sorted(listed)).encode())
 
     def write(self, folder: Path) -> Path:
         """The payload as a folder; returns it."""
@@ -189,6 +192,11 @@ class Payload:
 
     def _conf_text(self) -> str:
         return "".join(f"{key}='{value}'\n" for key, value in sorted(self.conf.items()))
+
+
+def image_id(name: str) -> str:
+    """The ID of the one image that the stand-in runtime knows by this name."""
+    return f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def bracketed(address: str) -> str:

@@ -23,6 +23,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "pure": (
         "certinfo",
         "addresses",
+        "imageinfo",
         "init",
         "yaml_tree",
         "durations",
@@ -53,6 +54,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "edge": (
         "clock",
+        "images",
         "loader",
         "process",
         "resources",
