@@ -58,6 +58,7 @@ Exit codes: 0 done, 1 a bug in bundlegen (diff: something changes), 2 usage, 3 t
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -88,6 +89,10 @@ COMMANDS: Final = (
     "schema",
 )
 _PROG: Final = "bundlegen"
+
+# pydantic looks through every installed package for plugins of its own, which costs a fifth of all importing, and would
+# let a stranger's code see the specification.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 @dataclass(frozen=True)
