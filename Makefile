@@ -17,11 +17,11 @@ demo: ## build the bundles of examples/three-hosts.yaml into out/
 test: ## every test: the quick ones in parallel, then end to end
 	@.ci/setup test
 	$(PYTEST) -n auto --dist worksteal -m 'not e2e and not bench'
-	$(PYTEST) tests/e2e
+	$(PYTEST) -n 2 --dist loadfile tests/e2e
 
 e2e: ## boot three hosts, run the bundles on them (needs root)
 	@.ci/setup test
-	$(PYTEST) tests/e2e
+	$(PYTEST) -n 2 --dist loadfile tests/e2e
 
 bench: ## measure against doing it by hand
 	@.ci/setup dev
