@@ -34,7 +34,8 @@ finish_undo() {
   trap '' HUP INT TERM
   mark_undo "$@"
   before_undo "$@"
-  keep_edited
+  # of a run that was interrupted, nobody can say what is its own
+  interrupted || keep_edited
   if undo_all "$@"; then
     write_receipt 0 "${done_word}"
     tidy_state
