@@ -136,7 +136,7 @@ write_receipt() {
     && printf '  "receiptDigest": "%s"\n}\n' "${digest}" >> "${new}" && sync -- "${new}" && mv -fT -- "${new}" "${name}"; then
     say "Receipt: ${name}"
   else
-    rm -f -- "${new}"
+    rm -f -- "${new}" || true
     warn "the receipt ${name} could not be written"
   fi
 }
