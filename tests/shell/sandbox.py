@@ -76,7 +76,7 @@ class Sandbox:
         return [*enter, *argv]
 
     def execute(
-        self, *argv: str, env: Mapping[str, str] | None = None, timeout: float = 60
+        self, *argv: str, env: Mapping[str, str] | None = None, timeout: float = 400
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(argv), capture_output=True, text=True, errors="replace",
