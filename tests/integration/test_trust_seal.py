@@ -122,7 +122,7 @@ def install(
     bundle: Path, root: Path, *words: str, typed: str = "", cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Installs into a folder, with ``typed`` on standard input and no terminal to ask on."""
-    root.mkdir()
+    root.mkdir(exist_ok=True)
     argv = ["sh", str(bundle), "--", "install", "--root", str(root), *words]
     return subprocess.run(
         argv, input=typed, cwd=cwd, capture_output=True, text=True, check=False, start_new_session=True, timeout=120
@@ -156,6 +156,8 @@ def test_installing_gives_the_same_host(both: Path, tmp_path: Path) -> None:
     assert code not in done.stdout + done.stderr + typed.stdout + typed.stderr
     assert placed(tmp_path / "open") == placed(tmp_path / "file") == placed(tmp_path / "typed")
     assert KEY[1:] in placed(tmp_path / "file")
+    again = install(sealed, tmp_path / "file")
+    assert (again.returncode, "nothing changed" in again.stdout) == (0, True), "what is installed needs no code"
     assert left_open() <= before
 
 
