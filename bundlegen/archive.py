@@ -52,9 +52,10 @@ _NEED: Final = r"(?P<kb>\d+)"
 _CHANGES: Final = (
     Change("keys unpack to memory where root has it, never to a disk", r"^TMPROOT=\$\{TMPDIR:=/tmp\}$", _UNPACK_ROOT),
     Change(
-        "a private folder that nobody can guess, and that names the process it belongs to",
+        "a private folder that nobody can guess, that names the process it belongs to, and that goes however it ends",
         r'tmpdir="\$TMPROOT/selfgz\$\$\$RANDOM"\n\s*dashp=""',
-        'tmpdir=`mktemp -d "$TMPROOT/bundlegen-unpack.$$.XXXXXXXX"` || exit 1\n\tdashp="-p"',
+        'tmpdir=`mktemp -d "$TMPROOT/bundlegen-unpack.$$.XXXXXXXX"` || exit 1; '
+        'finish=\'rm -rf "$tmpdir"\'\n\tdashp="-p"',
     ),
     Change("the installer speaks, the stub does not: its output may be JSON", r'^quiet="n"$', 'quiet="y"'),
     Change("no progress dots between the installer's lines", r"^noprogress=n$", "noprogress=y"),

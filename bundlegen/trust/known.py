@@ -10,8 +10,8 @@ from bundlegen import __version__, archive, resources
 from bundlegen.trust.bundle import Bundle
 
 STUBS: Final = {
-    "0e44b740766bd747dc5ac30467a7378407ed315fffb621431363d5062b7cb11a": "2.4.5",
-    "761606c9714852443c62d12cbcaea78ad8efa25a42aaff66e75e391ae98fde55": "2.5.0",
+    "1c6342daaa9aebed6392884e62b7c14f4721efe966a2d4be5186fba12a16f93b": "2.4.5",
+    "a2dbebfa38572826180c3ab32625b89fc008399e154328b03af9805bb75ee6e9": "2.5.0",
 }
 """Makeself's version by the SHA-256 of the stub's template that :func:`bundlegen.archive.adapt` makes of it.
 

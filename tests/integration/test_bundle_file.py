@@ -1,0 +1,238 @@
+"""A bundle as a file that a shell runs: makeself's switches, verbs, exit codes, where it unpacks, damage."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bundlegen import archive, layout
+from bundlegen.errors import ToolError
+from bundlegen.payload import Piece, configuration_piece, image_piece
+from bundlegen.plan import BundlePlan, Entry, entry
+from bundlegen.trust import bundle
+
+SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
+
+# Stands for the installer: tells what it was given and where it runs, and ends as it is told.
+INSTALLER = b"""#!/bin/bash
+umask 077
+printf '%s\\n' "$PWD" > "$TOLD/where"
+stat -c %a . > "$TOLD/mode"
+stat -f -c %T . > "$TOLD/disk"
+printf '<%s>' "$@" > "$TOLD/arguments"
+cat images/* 2> /dev/null > "$TOLD/images"
+exit "${CODE:-0}"
+"""
+CONF = "ADDRESS BUNDLEGEN_VERSION CHANGE CLUSTER HOST KUBERNETES_VERSION MEMBERS"
+LABEL = archive.label("prod", "create", "infra0")
+
+
+@pytest.fixture(scope="module")
+def stub() -> archive.Stub:
+    return archive.make_stub()
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    words = SHELLS[request.param]
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    return words
+
+
+@pytest.fixture(params=[0, 2], ids=["one-piece", "three-pieces"])
+def made(request: pytest.FixtureRequest, tmp_path: Path, stub: archive.Stub) -> Path:
+    return make(tmp_path, stub, images=request.param)
+
+
+def make(folder: Path, stub: archive.Stub, images: int = 0) -> Path:
+    conf = "".join(f"{key}=''\n" for key in sorted([*CONF.split(), "SEALED"])) + "FORMAT='1'\n"
+    entries = [
+        entry(layout.INSTALLER, INSTALLER, 0o755, "installer"),
+        entry(layout.CONF, conf.encode(), 0o600, "conf"),
+        entry("/etc/kubernetes/pki/etcd/ca.crt", b"certificate", 0o644, "a certificate"),
+    ]
+    sources = []
+    for number in range(images):
+        content = f"image {number}".encode() * 70_000
+        source = folder / f"{number}.tar"
+        source.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        entries.append(Entry(f"images/{number}.tar", 0o644, digest, len(content), "image", source=source))
+        sources.append((entries[-1], source))
+    plan = BundlePlan("infra0", tuple(sorted(entries, key=lambda each: each.destination)))
+    pieces = [configuration_piece(plan)]
+    pieces += [image_piece(image, [source.read_bytes()], folder / f"{image.sha256}.gz") for image, source in sources]
+    path = folder / "infra0.run"
+    with path.open("wb") as stream:
+        stream.write(stub.header(LABEL, pieces))
+        for piece in pieces:
+            stream.writelines(piece.blocks())
+    return path
+
+
+def run(shell: list[str], path: Path, *words: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    told = path.parent / "told"
+    told.mkdir(exist_ok=True)
+    return subprocess.run(
+        [*shell, str(path), *words], cwd=path.parent, input=stdin, capture_output=True, text=True, timeout=60,
+        env={"PATH": os.environ["PATH"], "TOLD": str(told), "TMPDIR": str(path.parent), **env}, check=False,
+    )  # fmt: skip
+
+
+def told(path: Path, what: str) -> str:
+    return (path.parent / "told" / what).read_text().rstrip("\n")
+
+
+def test_it_is_read_back(made: Path) -> None:
+    found = bundle.read(made)
+    assert found.content("/etc/kubernetes/pki/etcd/ca.crt") == b"certificate"
+    assert found.content(layout.INSTALLER) == INSTALLER
+
+
+def test_check(shell: list[str], made: Path) -> None:
+    done = run(shell, made, "--check")
+    assert (done.returncode, "All good" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_list(shell: list[str], made: Path) -> None:
+    done = run(shell, made, "--list")
+    assert done.returncode == 0
+    names = {line.split()[-1] for line in done.stdout.splitlines() if line.startswith(("-rw", "drw"))}
+    assert {"./install.sh", "./bundle.conf", "./MANIFEST", "./files/etc/kubernetes/pki/etcd/ca.crt"} <= names
+    assert {name for name in names if "images" in name and name.endswith(".tar")} == {
+        f"./images/{number}.tar" for number in range(len(bundle.read(made).pieces) - 1)
+    }
+
+
+def test_info(shell: list[str], made: Path) -> None:
+    done = run(shell, made, "--info")
+    assert done.returncode == 0
+    assert f"Identification: {LABEL}" in done.stdout
+    assert "/bin/bash -p ./install.sh" in done.stdout
+
+
+def test_noexec(shell: list[str], made: Path) -> None:
+    done = run(shell, made, "--noexec", "--target", "unpacked")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert not (made.parent / "told" / "where").exists()
+    found = bundle.read(made)
+    there = {str(path.relative_to(made.parent / "unpacked")) for path in (made.parent / "unpacked").rglob("*.*")}
+    assert {layout.payload_path(name) for name in found.destinations if "." in name} <= there
+
+
+@pytest.mark.parametrize("code", [0, 1, 10, 14, 15])
+def test_verbs_and_exit_codes_pass_through(shell: list[str], made: Path, code: int) -> None:
+    done = run(shell, made, "--", "health", "--wait", "5", "a b", "'\"$x", CODE=str(code))
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+    assert told(made, "arguments") == "<health><--wait><5><a b><'\"$x>"
+
+
+def test_no_words_are_no_arguments(shell: list[str], made: Path) -> None:
+    assert run(shell, made).returncode == 0
+    assert told(made, "arguments") == "<>"
+
+
+def test_it_unpacks_privately_and_is_gone_afterwards(shell: list[str], made: Path) -> None:
+    assert run(shell, made).returncode == 0
+    assert told(made, "mode") == "700"
+    assert "bundlegen-unpack." in told(made, "where")
+    assert not Path(told(made, "where")).exists()
+    if os.geteuid() == 0 and os.access("/dev/shm", os.W_OK):
+        assert told(made, "disk") == "tmpfs"
+
+
+def test_images_arrive_whole(shell: list[str], tmp_path: Path, stub: archive.Stub) -> None:
+    made = make(tmp_path, stub, images=2)
+    assert run(shell, made).returncode == 0
+    assert told(made, "images") == "image 0" * 70_000 + "image 1" * 70_000
+
+
+def test_keep(shell: list[str], made: Path) -> None:
+    assert run(shell, made, "--keep").returncode == 0
+    assert Path(told(made, "where")) == made.parent / "bundle"
+    assert (made.parent / "bundle" / "install.sh").is_file()
+
+
+@pytest.mark.parametrize(("answer", "runs"), [("y\n", True), ("n\n", False)])
+def test_confirm(shell: list[str], made: Path, answer: str, runs: bool) -> None:
+    done = run(shell, made, "--confirm", stdin=answer)
+    assert "Proceed ? [Y/n]" in done.stdout + done.stderr
+    assert (made.parent / "told" / "where").exists() is runs
+    # Other tests unpack at the same time: the folder is named, and must be gone.
+    [place] = re.findall(r"About to extract \d+ KB in (\S+) ", done.stdout)
+    assert "bundlegen-unpack." in place
+    assert not Path(place).exists()
+
+
+@pytest.mark.parametrize("where", [0, 0.5, 1])
+def test_one_wrong_byte_is_refused(shell: list[str], made: Path, where: float) -> None:
+    whole = bytearray(made.read_bytes())
+    start = len(bundle.read(made).stub)
+    whole[start + int((len(whole) - 1 - start) * where)] ^= 1
+    made.write_bytes(whole)
+    for words in ([], ["--check"], ["--noexec", "--target", "unpacked"]):
+        assert run(shell, made, *words).returncode != 0
+    assert not (made.parent / "told" / "where").exists()
+    assert not (made.parent / "unpacked" / "install.sh").exists()
+
+
+@pytest.mark.parametrize("change", [b"more", None])
+def test_another_length_is_refused(shell: list[str], made: Path, change: bytes | None) -> None:
+    whole = made.read_bytes()
+    made.write_bytes(whole + change if change else whole[:-1])
+    assert run(shell, made).returncode != 0
+    assert not (made.parent / "told" / "where").exists()
+
+
+def test_makeself_is_called_like_this() -> None:
+    """Nothing secret, nothing of this machine: makeself writes its own command line into what it makes."""
+    assert archive.arguments() == (
+        "--quiet", "--sha256", "--nomd5", "--nocrc", "--nox11", "--nowait", "--gzip", "--tar-quietly",
+        "--complevel", "9n", "--packaging-date", "not recorded, so that the same inputs give the same bytes",
+        "bundle", "bundle.run", "bundlegen bundle", "/bin/bash", "-p", "./install.sh",
+    )  # fmt: skip
+
+
+def test_a_stub_is_the_same_every_time(stub: archive.Stub) -> None:
+    assert archive.make_stub() == stub
+    assert stub.version in archive.KNOWN_VERSIONS
+
+
+def test_a_header_says_which_stub_it_was_made_from(stub: archive.Stub) -> None:
+    pieces = [Piece(123, "ab" * 32, 4567, content=b""), Piece(9, "cd" * 32, 10**9, content=b"")]
+    header = stub.header(LABEL, pieces)
+    assert archive.blanked(header) == stub.template
+    assert archive.blanked(header.replace(b'quiet="y"', b'quiet="n"', 1)) != stub.template
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (b'\nskip="', b'\nhop="', "says no length"),
+        (b"generated using Makeself", b"generated by Makeself", "names no version"),
+        (b'\nquiet="n"\n', b'\nquiet="m"\n', "found 0 times"),
+        (b"MS_Check", b"MS_Chuck", "found 0 times"),
+        (b"\n# ", b"\n# @NEED@ ", "holds an @"),
+    ],
+)
+def test_a_stub_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch, old: bytes, new: bytes, what: str) -> None:
+    kept: list[bytes] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(archive, "adapt", kept.append)
+        archive.make_stub()
+    with pytest.raises(ToolError, match=what):
+        archive.adapt(kept[0].replace(old, new, 1 if b"#" in old else -1))
+
+
+def test_two_plans_that_differ_have_other_digests(tmp_path: Path, stub: archive.Stub) -> None:
+    one = entry("/a", b"x", 0o600, "")
+    plans = [BundlePlan("h", (each,)) for each in (one, replace(one, mode=0o644), entry("/a", b"y", 0o600, ""))]
+    assert len({plan.digest for plan in plans}) == 3
