@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help setup demo test e2e bench lint fmt wheel clean
+.PHONY: help setup demo test e2e bench lint fmt wheel dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ wheel: ## build out/dist/bundlegen-….whl (the same bytes every time)
 	rm -rf build out/dist
 	umask 022 && SOURCE_DATE_EPOCH=315532800 .venv/bin/python -m pip -q wheel --no-deps --no-build-isolation -w out/dist .
 
+dist: ## build dist/bundlegen-…-linux-…: bundlegen as one file that needs no Python
+	@.ci/setup dev
+	.ci/dist
+
 clean: ## remove what make and the tests left; never bundles, a PKI store or .venv
-	rm -rf build out/dist bundlegen.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist out/dist bundlegen.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bundlegen tests templates -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bundlegen import process
+from bundlegen import process, resources
 from bundlegen.errors import ToolError
 from bundlegen.payload import Piece
 
@@ -26,6 +26,7 @@ STARTUP: Final = ("/bin/bash", "-p", "./install.sh")
 so that a noexec file system does not matter."""
 
 _HINT: Final = "as root: apt-get install makeself"
+_HEADER: Final = "makeself-header.sh"
 _FOLDER: Final = "bundle"
 _OUTPUT: Final = "bundle.run"
 _LABEL: Final = "bundlegen bundle"
@@ -136,13 +137,26 @@ def make_stub() -> Stub:
 
     Raises ToolError where makeself is missing, fails, or writes a stub that bundlegen does not know.
     """
-    program = process.find(PROGRAM, hint=_HINT)
     with tempfile.TemporaryDirectory(prefix="bundlegen-stub.") as name:
         work = Path(name)
         (work / _FOLDER).mkdir()
         (work / _FOLDER / "install.sh").touch()
-        process.run((program, *arguments()), cwd=work, hint=_HINT)
+        process.run((*_program(work), *arguments()), cwd=work, hint=_HINT)
         return adapt((work / _OUTPUT).read_bytes())
+
+
+def _program(work: Path) -> tuple[str, ...]:
+    """How makeself is started: the installed one, or the one carried in the one-file program, copied to ``work``."""
+    carried = resources.carried(PROGRAM)
+    if carried is None:
+        return (process.find(PROGRAM, hint=_HINT),)
+    # Its own path to its header is where its package puts that.
+    text, changed = re.subn(r"^HEADER=.*$", f"HEADER=./{_HEADER}", (carried / PROGRAM).read_text(), flags=re.MULTILINE)
+    if changed != 1:
+        raise _unknown(f"it names its header {changed} times")
+    (work / PROGRAM).write_text(text)
+    (work / _HEADER).write_bytes((carried / _HEADER).read_bytes())
+    return ("/bin/sh", f"./{PROGRAM}")
 
 
 def adapt(archive: bytes) -> Stub:

@@ -61,6 +61,16 @@ def install_script() -> bytes:
     return installer.join({part: template_text(f"install/{part}") for part in installer.PARTS}).encode()
 
 
+def carried(program: str) -> Path | None:
+    """The folder with another program that the one-file program carries; None where bundlegen is not one file."""
+    if not getattr(sys, "frozen", False):
+        return None
+    folder = Path(str(files("bundlegen"))) / program
+    if not folder.is_dir():
+        raise BundlegenError(f"the carried {program} is missing: {folder}", hint=BROKEN)
+    return folder
+
+
 def _names(folder: Traversable, prefix: str) -> Iterator[str]:
     for entry in folder.iterdir():
         if entry.is_dir():

@@ -137,7 +137,7 @@ def test_the_test_environment_serves_the_demo_but_not_the_other_way(machine: Mac
     machine.setup("dev")
     both = machine.asked_of_pip()
     assert len(both) > len(demo)
-    assert both[-1].endswith("--editable .[test]")
+    assert both[-1].endswith("--editable .[test,dist]")
     machine.setup("demo")
     machine.setup("test")
     assert machine.asked_of_pip() == both
