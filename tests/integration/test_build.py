@@ -198,22 +198,6 @@ def test_a_different_change_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert [path.name for path in change.parent.iterdir()] == ["create"]
 
 
-def test_images_travel_once_per_bundle_and_come_out_whole(tmp_path: Path) -> None:
-    images = {"a+b.tar": b"image" * 300_000, "pause.tar": os.urandom(700_001), "tiny.tar": b"x"}
-    for name, content in images.items():
-        (tmp_path / name).write_bytes(content)
-    write(tmp_path, specification(images=["*.tar"]))
-    change = build(tmp_path)
-    found = read(change)
-    carried = {name for name in found.destinations if name.startswith("images/")}
-    assert carried == {"images/a+b.tar", "images/pause.tar", "images/tiny.tar"}
-    assert len(found.pieces) == 4
-    done = run(tmp_path, "extract", "out/prod/create/infra1.run", "x")
-    assert done.returncode == 0, done.stderr
-    for name, content in images.items():
-        assert (tmp_path / "x" / "images" / name).read_bytes() == content
-
-
 def test_json_is_alone_on_standard_output(tmp_path: Path) -> None:
     write(tmp_path, specification(hosts=2))
     for words in (("build", "cluster.yaml", "--json"), ("plan", "cluster.yaml", "--json"), ("schema",)):
@@ -224,10 +208,9 @@ def test_json_is_alone_on_standard_output(tmp_path: Path) -> None:
 
 
 def test_plan_names_what_build_makes_and_writes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "i.tar").write_bytes(b"x")
-    write(tmp_path, specification(images=["i.tar"], manifest="rendered"))
+    write(tmp_path, specification(manifest="rendered"))
     planned = json.loads(run(tmp_path, "plan", "cluster.yaml", "--json").stdout)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cluster.yaml", "i.tar"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cluster.yaml"]
     change = build(tmp_path)
     for host in planned["hosts"]:
         found = read(change, host["name"])

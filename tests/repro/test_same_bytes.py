@@ -1,0 +1,123 @@
+"""The same specification and store give the same bytes, whatever differs around them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import image_archives
+from tests.building import BUNDLEGEN, ROOT, TIMEOUT, build, contents, environment, run, specification, write
+
+
+@pytest.fixture(scope="module")
+def control(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("control")
+    image_archives.write(folder / "etcd.tar", image_archives.docker())
+    image_archives.write(folder / "pause.tar", image_archives.docker(image_archives.PAUSE))
+    write(folder, specification(manifest="rendered", images=["*.tar"]))
+    build(folder)
+    return folder
+
+
+def copied(control: Path, place: Path) -> Path:
+    """The specification and the store in another folder, without what was built."""
+    shutil.copytree(control, place, ignore=shutil.ignore_patterns("out"))
+    return place
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"TZ": "Pacific/Kiritimati"},
+        {"LC_ALL": "C"},
+        {"LC_ALL": "POSIX", "LANG": "de_DE.UTF-8", "PYTHONUTF8": "0"},
+        {"PYTHONHASHSEED": "0"},
+        {"PYTHONHASHSEED": "4294967295"},
+        {"SOURCE_DATE_EPOCH": str(int(time.time()) + 86400)},
+        {"HOME": "/nonexistent"},
+        {"TMPDIR": "temporary files"},
+        {"GZIP": "-1", "TAR_OPTIONS": "--owner=nobody", "SETUP_NOCHECK": "1"},
+    ],
+    ids=lambda changes: ",".join(changes),
+)
+def test_environment(control: Path, tmp_path: Path, changes: dict[str, str]) -> None:
+    folder = copied(control, tmp_path / "a place with spaces")
+    if "TMPDIR" in changes:
+        changes = {"TMPDIR": str(tmp_path / changes["TMPDIR"])}
+        Path(changes["TMPDIR"]).mkdir()
+    build(folder, env=environment(**changes))
+    assert contents(folder / "out") == contents(control / "out")
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o027, 0o077, 0o777])
+def test_umask(control: Path, tmp_path: Path, mask: int) -> None:
+    """Bytes and modes."""
+    folder = copied(control, tmp_path / "copy")
+    done = subprocess.run(
+        [*BUNDLEGEN, "build", "cluster.yaml"], cwd=folder, env=environment(), umask=mask,
+        capture_output=True, text=True, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+    if mask == 0o777 and os.geteuid() != 0:
+        pytest.skip("with this umask only root may enter its own new folders")
+    assert done.returncode == 0, done.stderr
+    assert contents(folder / "out") == contents(control / "out")
+    for path in (folder / "out/prod/create").iterdir():
+        assert path.stat().st_mode == (control / "out/prod/create" / path.name).stat().st_mode
+
+
+def test_jobs_and_json(control: Path, tmp_path: Path) -> None:
+    folder = copied(control, tmp_path / "copy")
+    build(folder, "--jobs", "1", "--json")
+    assert contents(folder / "out") == contents(control / "out")
+
+
+def test_names_of_folders(control: Path, tmp_path: Path) -> None:
+    folder = copied(control, tmp_path / "copy")
+    (folder / "pki").rename(folder / "keys and such")
+    (folder / "cluster.yaml").rename(folder / "Ämter.yaml")
+    done = run(folder, "build", str(folder / "Ämter.yaml"), "--pki", "keys and such", "--output", "elsewhere/deep")
+    assert done.returncode == 0, done.stderr
+    assert contents(folder / "elsewhere/deep") == contents(control / "out")
+
+
+def test_order_of_files_on_disk(control: Path, tmp_path: Path) -> None:
+    """A store whose files were made in another order, on a file system that lists them as they were made."""
+    folder = tmp_path / "copy"
+    for name, content in sorted(contents(control).items(), reverse=True):
+        if not name.startswith("out/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (folder / name).write_bytes(content)
+            (folder / name).chmod((control / name).stat().st_mode & 0o777)
+    for path in (folder / "pki").rglob("*"):
+        if path.is_dir():
+            path.chmod(0o700)
+    build(folder)
+    assert contents(folder / "out") == contents(control / "out")
+
+
+def test_another_user(control: Path) -> None:
+    """Not in a folder of pytest's, which no other user may enter."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    place = Path(subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip())
+    try:
+        # The checkout and its Python may be where that user may not go: what is needed goes along.
+        folder = copied(control, place / "copy")
+        for name, where in (("bundlegen", "bundlegen"), ("templates", "bundlegen/templates")):
+            shutil.copytree(ROOT / name, place / where, ignore=shutil.ignore_patterns("__pycache__"))
+        subprocess.run(["chown", "-R", "65534:65534", place], check=True)
+        become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        if subprocess.run([*become, sys.executable, "-c", ""], capture_output=True, check=False).returncode != 0:
+            pytest.skip("another user may not run this Python")
+        env = environment(PYTHONPATH=str(place), PYTHONDONTWRITEBYTECODE="1")
+        done = run(folder, "build", "cluster.yaml", env=env, before=become)
+        assert done.returncode == 0, done.stderr
+        assert contents(folder / "out") == contents(control / "out")
+    finally:
+        shutil.rmtree(place)
