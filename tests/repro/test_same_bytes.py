@@ -120,7 +120,7 @@ def test_another_user(control: Path) -> None:
         assert done.returncode == 0, done.stderr
         ours, theirs = contents(folder / "out"), contents(control / "out")
         assert ours.keys() == theirs.keys()
-        # That user may get another Python by the same name, which the record says: the bundles are what must not differ.
+        # That user may get another Python by the same name, which the record says: bundles must not differ.
         bundles = [name for name in theirs if name.endswith(".run")]
         assert len(bundles) == 3
         assert {name: ours[name] for name in bundles} == {name: theirs[name] for name in bundles}
