@@ -68,12 +68,14 @@ def build(
     options: Options,
     step: Step = lambda _what, _done, _total: None,
     before_asking: Callable[[], None] = lambda: None,
+    issued_now: Callable[[tuple[str, ...]], None] = lambda _sentences: None,
 ) -> Built:
     """Make the change folder of the specification at ``spec``.
 
-    ``before_asking`` is called before another program may ask the user something. Raises UsageError, SpecError,
-    StoreError, ToolError, OutputError, and VerificationError where what came out is not what it should be; nothing
-    half-made is left in any case.
+    ``before_asking`` is called before another program may ask the user something; ``issued_now`` is told what was
+    issued as soon as the store keeps it, whatever becomes of the build. Raises UsageError, SpecError, StoreError,
+    ToolError, OutputError, and VerificationError where what came out is not what it should be; nothing half-made is
+    left in any case.
     """
     loaded = load(spec)
     if options.previous is not None and not (options.previous / layout.SUMS).is_file():
@@ -85,6 +87,7 @@ def build(
     folder = options.output / cluster.name / layout.FIRST_CHANGE
     with Store.open(options.pki, cluster) as store:
         issued = store.ensure(jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
+        issued_now(issued.new)
         codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
         with staging(folder) as stage, stage.scratch() as scratch:
             plans = list(_plans(cluster, issued, script, carried, codes))

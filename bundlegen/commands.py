@@ -45,12 +45,14 @@ def build(spec: Path, options: Options, console: Console, *, as_json: bool) -> i
     """Build, and say what was built and what comes next."""
     from bundlegen import build as recipe
 
+    def tell(sentences: tuple[str, ...]) -> None:
+        for sentence in _issued(sentences):
+            console.remark(sentence)
+
     with console.steps() as steps:
-        built = recipe.build(spec, options, steps, steps.stop)
+        built = recipe.build(spec, options, steps, steps.stop, tell)
     for warning in built.warnings:
         console.warn(warning)
-    for sentence in _issued(built.issued):
-        console.remark(sentence)
     if as_json:
         outcome = {"folder": str(built.folder), "written": built.written, "issued": list(built.issued)}
         console.result(_json({**outcome, "warnings": list(built.warnings), "change": built.record}))

@@ -179,6 +179,20 @@ def test_building_again_changes_nothing(tmp_path: Path) -> None:
     assert [path.name for path in change.parent.iterdir()] == ["create"]
 
 
+def test_what_was_issued_is_told_even_where_the_change_is_refused(tmp_path: Path) -> None:
+    data = specification()
+    write(tmp_path, data)
+    build(tmp_path)
+    data["hosts"][1]["address"] = "10.0.0.17"
+    write(tmp_path, data)
+    done = run(tmp_path, "build", "cluster.yaml")
+    assert done.returncode == 7
+    for name in ("etcd-server", "etcd-peer"):
+        assert f"issued infra1 {name}: new, SANs differ from the one issued" in done.stderr
+    assert done.stderr.count("added 10.0.0.17, removed 10.0.0.7") == 2
+    assert "issued" not in run(tmp_path, "build", "cluster.yaml").stderr
+
+
 def test_a_different_change_is_not_replaced_unasked(tmp_path: Path) -> None:
     write(tmp_path, specification())
     change = build(tmp_path)
