@@ -42,7 +42,11 @@ class Cluster:
     def make(
         cls, folder: Path, name: str, version: str, addresses: Sequence[str] = GUIDE_ADDRESSES, **spec: Any
     ) -> Self:
-        """Write cluster.yaml into folder and build it there. spec: more of the specification's fields."""
+        """Write cluster.yaml into folder and build it there.
+
+        spec: more of the specification's fields; and build_options: words for the command line.
+        """
+        options: Sequence[str] = spec.pop("build_options", ())
         hosts = tuple(Member(f"infra{index}", address) for index, address in enumerate(addresses))
         minor = int(version.split(".")[1])
         kubelet = dict(spec.pop("kubelet", {}))
@@ -56,7 +60,7 @@ class Cluster:
             **spec,
         }
         (folder / "cluster.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-        bundlegen(["build", "cluster.yaml"], folder)
+        bundlegen(["build", "cluster.yaml", *options], folder)
         return cls(name, folder, hosts, document.get("ports", {}).get("client", 2379))
 
     @property
