@@ -14,6 +14,7 @@ from tests.shell.payload import HEALTH, KUBEADM_CONFIG, KUBELET_CONFIG, PKI, STA
 from tests.shell.sandbox import Sandbox, Tree
 
 OLD_DROP_IN = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
+SHARES = 3  # of the points to be killed at, so that processors can divide the work
 FEWER = (
     f"{PKI}/apiserver-etcd-client.crt",
     f"{PKI}/apiserver-etcd-client.key",
@@ -117,15 +118,16 @@ def course(host: Sandbox) -> Course:
     return Course(host)
 
 
-def test_killed_at_any_step(course: Course) -> None:
+@pytest.mark.parametrize("share", range(SHARES))
+def test_killed_at_any_step(course: Course, share: int) -> None:
     points = boundaries(course.calls, 1)
-    for number, point in enumerate(points):
+    for number, point in enumerate(points[share::SHARES]):
         assert course.stop_at(point, "kill") == -9 or course.calls[point - 1].split()[0] in ("rm", "rmdir")
         if number % 2:
             course.finish(point)
         else:
             course.roll_back(point)
-    print(f"killed at {len(points)} points of {len(course.calls)}")
+    print(f"killed at {len(points[share::SHARES])} of {len(points)} points of {len(course.calls)}")
     assert len(points) >= 40
 
 
