@@ -49,31 +49,31 @@ MEDIA = {
 }
 
 
-@pytest.mark.parametrize("medium", MEDIA)
-def test_from_any_medium(medium: str, single: Cluster, host: Host) -> None:
-    options, mode = MEDIA[medium]
-    inside = _mount(host, single.bundle(0), options, mode)
-    before = host.snapshot()
-    _succeeds(host, ["sh", inside, "--", "preflight"])
-    assert difference(before, host.snapshot()) == []
-    if "noexec" in options:
-        _installs(host, ["sh", inside])
-
-
 SHELLS: dict[str, Sequence[str]] = {
     "dash": ["dash"],
     "bash": ["bash"],
     "bash --posix": ["bash", "--posix"],
     "busybox sh": ["busybox", "sh"],
 }
+TMP = ("size=1g", "noexec,size=4k", "ro")
+MATRIX = [(medium, shell) for medium in MEDIA for shell in SHELLS]
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_started_through_any_shell(shell: str, single: Cluster, host: Host) -> None:
-    inside = carry(host, single.bundle(0))
+@pytest.mark.parametrize(("number", "medium", "shell"), [(number, *pair) for number, pair in enumerate(MATRIX)])
+def test_from_any_medium_through_any_shell(
+    number: int, medium: str, shell: str, single: Cluster, host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options, mode = MEDIA[medium]
+    tmp = TMP[number % len(TMP)]
+    for folder in ("/tmp", "/var/tmp"):
+        host.exec(["mount", "-t", "tmpfs", "-o", tmp, "tmpfs", folder])
+    inside = _mount(host, single.bundle(0), options, mode)
     before = host.snapshot()
     _succeeds(host, [*SHELLS[shell], inside, "--", "preflight"])
     assert difference(before, host.snapshot()) == []
+    _installs(host, [*SHELLS[shell], inside])
+    with capsys.disabled():
+        print(f"\n{number + 1} of {len(MATRIX)}: medium {medium}, {shell}, /tmp {tmp}: installed")
 
 
 def test_from_a_folder_with_spaces_and_worse(single: Cluster, host: Host) -> None:
