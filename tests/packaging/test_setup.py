@@ -19,7 +19,18 @@ from tests.lint.tree import ROOT
 
 MINIMAL = ("bash", "cat", "chmod", "dirname", "env", "flock", "mkdir", "rm", "sed", "sha256sum")
 INPUTS = (".ci/setup", "setup.cfg", "pyproject.toml", "tests/constraints.txt")
-WANTED = ("busybox", "shellcheck", "shfmt", "strace", "chromium", "chromedriver", "pdftotext", "openssl", "ssh-keygen")
+WANTED = (
+    "busybox",
+    "objdump",
+    "shellcheck",
+    "shfmt",
+    "strace",
+    "chromium",
+    "chromedriver",
+    "pdftotext",
+    "openssl",
+    "ssh-keygen",
+)
 
 
 @dataclass(frozen=True)
