@@ -27,14 +27,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def failed(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """It ended with ``code``, said ``words`` as an error with a hint, and nothing else went wrong."""
+    """It ended with ``code``, said ``words`` as an error with a hint, and nothing else but what it had issued."""
     assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
     assert done.stdout == ""
-    assert done.stderr.startswith("bundlegen: error: ")
-    assert done.stderr.rstrip().endswith(")"), "no hint"
+    *before, error = done.stderr.splitlines()
+    assert all(line.startswith("bundlegen: issued ") for line in before), done.stderr
+    assert error.startswith("bundlegen: error: ")
+    assert error.endswith(")"), "no hint"
     for word in words:
-        assert word in done.stderr
+        assert word in error
 
 
 def nothing_left(folder: Path) -> None:
