@@ -10,12 +10,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import tarfile
-from collections.abc import Iterable, Iterator
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from bundlegen import layout
 from bundlegen.plan import BundlePlan, Entry, entry
@@ -23,7 +27,12 @@ from bundlegen.plan import BundlePlan, Entry, entry
 MTIME: Final = 315532800
 """1980-01-01: GNU tar warns of times at or before 1970, and of times ahead of a host's late clock."""
 
+MEMBER_SIZE: Final = 4 << 20
+"""Bytes of an image's tar in one gzip member: small enough to hold some, large enough to compress as well as one."""
+
 _LEVEL: Final = 9
+_IMAGE_LEVEL: Final = 6
+_THREADS_MAX: Final = 8
 _BLOCK: Final = 1 << 20
 _END: Final = bytes(2 * tarfile.BLOCKSIZE)
 
@@ -69,37 +78,59 @@ def configuration_piece(plan: BundlePlan) -> Piece:
 def image_piece(image: Entry, source: Iterable[bytes], target: Path) -> Piece:
     """The piece with one container image, the blocks of ``source``, compressed into ``target`` as they come.
 
-    Raises OSError where the image cannot be read or ``target`` not written, and ValueError where it is no longer the
-    one that was planned.
+    The tar is cut into gzip members of :data:`MEMBER_SIZE`, compressed side by side: the bytes do not depend on the
+    number of processors. Raises OSError where the image cannot be read or ``target`` not written, and ValueError where
+    it is no longer the one that was planned.
     """
-    digest, before = hashlib.sha256(), hashlib.sha256()
+    before = hashlib.sha256()
+
+    def tar() -> Iterator[bytes]:
+        yield header(layout.payload_path(image.destination), image.size)
+        for block in source:
+            before.update(block)
+            yield block
+        if before.hexdigest() != image.sha256:
+            raise ValueError("it changed while it was read")
+        yield bytes(-image.size % tarfile.BLOCKSIZE) + _END
+
+    digest = hashlib.sha256()
     with target.open("xb") as raw:
-        sink = _Hashed(raw, digest)
-        with gzip.GzipFile("", "wb", 6, sink, 0) as packed:
-            packed.write(header(layout.payload_path(image.destination), image.size))
-            for block in source:
-                before.update(block)
-                packed.write(block)
-            if before.hexdigest() != image.sha256:
-                raise ValueError("it changed while it was read")
-            packed.write(bytes(-image.size % tarfile.BLOCKSIZE) + _END)
+        for packed in _side_by_side(_pack, _cut(tar(), MEMBER_SIZE)):
+            digest.update(packed)
+            raw.write(packed)
         size = raw.tell()
     return Piece(size, digest.hexdigest(), image.size, path=target)
 
 
-class _Hashed:
-    """A file that is hashed while it is written."""
+def _pack(content: bytes) -> bytes:
+    """One gzip member; zlib writes its header, without name or time, as gzip's own module does not in every Python."""
+    packer = zlib.compressobj(_IMAGE_LEVEL, zlib.DEFLATED, 31)
+    return packer.compress(content) + packer.flush()
 
-    def __init__(self, raw: IO[bytes], digest: hashlib._Hash) -> None:
-        self._raw = raw
-        self._digest = digest
 
-    def write(self, block: bytes) -> int:
-        self._digest.update(block)
-        return self._raw.write(block)
+def _cut(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in blocks of just ``size``, the last one apart."""
+    waiting = bytearray()
+    for block in blocks:
+        waiting += block
+        while len(waiting) >= size:
+            yield bytes(waiting[:size])
+            del waiting[:size]
+    if waiting:
+        yield bytes(waiting)
 
-    def flush(self) -> None:
-        self._raw.flush()
+
+def _side_by_side(work: Callable[[bytes], bytes], items: Iterable[bytes]) -> Iterator[bytes]:
+    """``work`` of each item, in order, on as many threads as there are processors; only so many are held at once."""
+    threads = min(os.cpu_count() or 1, _THREADS_MAX)
+    running: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            running.append(pool.submit(work, item))
+            if len(running) > threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 @lru_cache(maxsize=4)

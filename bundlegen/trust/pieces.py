@@ -102,14 +102,15 @@ class _Unpacked:
 
     @staticmethod
     def _inflate(piece: Packed, contents: Contents) -> Iterator[bytes]:
-        members, inflater = 0, None
+        members, unpacked, inflater = 0, 0, None
         waiting = b""
         while data := waiting or piece.block():
             if inflater is None or inflater.eof:
                 members, inflater = members + 1, zlib.decompressobj(31)
-                if members > _GZIP_MEMBERS_MAX:
+                if members > _GZIP_MEMBERS_MAX + unpacked // payload.MEMBER_SIZE:
                     raise PayloadError("is compressed in more parts than any bundle's")
             block = inflater.decompress(data, _BLOCK)
+            unpacked += len(block)
             contents.grow(len(block))
             if block:
                 yield block

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from bundlegen.trust import bundle
-from tests.building import BUNDLEGEN, environment, specification, write
+from tests.bench import images
+from tests.bench.timing import Cost, cost, peak_memory, run, spread, timed
+from tests.building import BUNDLEGEN, specification, write
 
 BY_HAND = Path(__file__).parent / "byhand.sh"
 PHASES = (
@@ -30,13 +28,6 @@ PHASES = (
     ("one ECDSA-P256 key", "from bundlegen.pki import entropy; entropy.new_key('ECDSA-P256')"),
     ("makeself's stub", "from bundlegen import archive; archive.make_stub()"),
 )
-
-
-class Cost(NamedTuple):
-    """Seconds that a program took: on the clock, and of the processors, all its children included."""
-
-    wall: float
-    processor: float
 
 
 def main() -> int:
@@ -48,6 +39,7 @@ def main() -> int:
         compare(work / "large", hosts=40, algorithm="ECDSA-P256", runs=3, goal=0.20)
         start_up()
         memory(work / "memory", hosts=300)
+        images.main(work)
         phases()
     return 0
 
@@ -115,10 +107,8 @@ def memory(work: Path, *, hosts: int) -> None:
     work.mkdir()
     prepare(work, hosts, "ECDSA-P256")
     before = time.perf_counter()
-    # The largest of all the children so far, of which this is by far the largest.
-    run([*BUNDLEGEN, "build", "cluster.yaml"], work)
+    peak = peak_memory([*BUNDLEGEN, "build", "cluster.yaml"], work)
     took = time.perf_counter() - before
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"{hosts} hosts, ECDSA-P256: peak memory {peak:.0f} MiB (goal 150), {took:.2f} s")
 
 
@@ -131,32 +121,6 @@ def phases() -> None:
         program += f"{'t=time.perf_counter()' if work else ''}\n{work.strip()}\nprint(time.perf_counter()-t)"
         times = [float(run([sys.executable, "-c", program], Path.cwd())) for _ in range(9)]
         print(f"  {what}: {statistics.median(times) * 1000:.1f} ms")
-
-
-def cost(argv: list[str], folder: Path) -> Cost:
-    """What running the program costs."""
-    before, used = time.perf_counter(), os.times()
-    run(argv, folder)
-    after = os.times()
-    processor = after.children_user + after.children_system - used.children_user - used.children_system
-    return Cost(time.perf_counter() - before, processor)
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that ``work`` takes."""
-    before = time.perf_counter()
-    work()
-    return time.perf_counter() - before
-
-
-def run(argv: list[str], folder: Path) -> str:
-    """What the program prints. Raises CalledProcessError where it fails."""
-    return subprocess.run(argv, cwd=folder, env=environment(), check=True, capture_output=True, text=True).stdout
-
-
-def spread(times: list[float]) -> str:
-    """The fastest and the slowest."""
-    return f"{min(times):.2f} to {max(times):.2f}"
 
 
 if __name__ == "__main__":
