@@ -9,7 +9,8 @@ import platform
 import shutil
 import struct
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.rig import cache
@@ -20,6 +21,8 @@ from tests.e2e.rig.rootfs import rootfs
 # later ask for, and knows the flags of every kubeadm up to 1.33. Debian 12's 3.4 has neither.
 ETCD_SUITE = "trixie"
 
+REGISTRY_SUITE = "bookworm"
+
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -28,24 +31,41 @@ def etcd_programs(suite: str = ETCD_SUITE) -> Path:
     return cache.made_once("etcd", [suite, Path(__file__).read_text()], lambda target: _extract_etcd(suite, target))
 
 
+def registry_program() -> Path:
+    """Debian's docker-registry; only unpacked, since its package would start a service on this machine."""
+    made = cache.made_once("registry", [REGISTRY_SUITE], _extract_registry)
+    return made / "docker-registry"
+
+
+def _extract_registry(target: Path) -> None:
+    with _extracted(target, REGISTRY_SUITE, "docker-registry") as root:
+        shutil.copy2(root / "usr/bin/docker-registry", target)
+
+
+@contextmanager
+def _extracted(target: Path, suite: str, packages: str) -> Iterator[Path]:
+    """The files of Debian packages and what they depend on, beside ``target``; nothing of them is run."""
+    root = target.with_suffix(".extracted")
+    shutil.rmtree(root, ignore_errors=True)
+    run(["mmdebstrap", "--variant=extract", f"--include={packages}", suite, root], timeout=600)
+    yield root
+    shutil.rmtree(root)
+
+
 def _extract_etcd(suite: str, target: Path) -> None:
-    extracted = target.with_suffix(".extracted")
-    shutil.rmtree(extracted, ignore_errors=True)
-    packages = "--include=etcd-server,etcd-client"
-    run(["mmdebstrap", "--variant=extract", packages, suite, extracted], timeout=600)
-    wanted = [extracted / "usr/bin" / name for name in ("etcd", "etcdctl", "etcdutl")]
-    for pattern in ("libc.so.6", "libresolv.so.2", "libpthread.so.0", "ld-linux*.so.*"):
-        wanted += [path for top in ("usr", "lib", "lib64") for path in (extracted / top).rglob(pattern)]
-    for source in wanted:
-        if source.exists():
-            copy = target / source.relative_to(extracted)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, copy)
+    with _extracted(target, suite, "etcd-server,etcd-client") as extracted:
+        wanted = [extracted / "usr/bin" / name for name in ("etcd", "etcdctl", "etcdutl")]
+        for pattern in ("libc.so.6", "libresolv.so.2", "libpthread.so.0", "ld-linux*.so.*"):
+            wanted += [path for top in ("usr", "lib", "lib64") for path in (extracted / top).rglob(pattern)]
+        for source in wanted:
+            if source.exists():
+                copy = target / source.relative_to(extracted)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, copy)
     # Since Debian 13 the packages themselves have everything below /usr, and the links are another package's.
     for name in ("bin", "lib", "lib64"):
         if not (target / name).exists() and (target / "usr" / name).exists():
             (target / name).symlink_to(f"usr/{name}")
-    shutil.rmtree(extracted)
 
 
 # kubeadm 1.34 and later write two flags as only etcd 3.6 knows them. Debian has no 3.6 yet; its 3.5 has the same flags

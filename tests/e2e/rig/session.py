@@ -89,7 +89,11 @@ class Session:
 
     def run(self, argv: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a program of this machine inside the hosts' network; options as commands.run takes them."""
-        return run([*self._keeper.enter(), *argv], **options)
+        return run(self.entering(argv), **options)
+
+    def entering(self, argv: Sequence[str | Path]) -> list[str | Path]:
+        """The words that run a program of this machine inside the hosts' network."""
+        return [*self._keeper.enter(), *argv]
 
     def close(self) -> None:
         """End the hosts and remove every trace."""
