@@ -85,3 +85,21 @@ def make_cluster(tmp_path_factory: pytest.TempPathFactory, kubernetes_version: s
 def guide(make_cluster: Callable[..., Cluster]) -> Cluster:
     """The guide's three hosts with all defaults."""
     return make_cluster("guide")
+
+
+@pytest.fixture(scope="session")
+def single(make_cluster: Callable[..., Cluster]) -> Cluster:
+    """One host, with keys that take no time: for tests that depend on neither."""
+    return make_cluster("single", addresses=["10.0.0.6"], pki={"encryptionAlgorithm": "ECDSA-P256"})
+
+
+@pytest.fixture(scope="module")
+def module_host(single: Cluster, boot: BootHosts) -> Host:
+    return boot(single)[0]
+
+
+@pytest.fixture
+def host(module_host: Host) -> Iterator[Host]:
+    """The one host, as new for every test; spoiled by it."""
+    yield module_host
+    module_host.reset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,24 +16,6 @@ from tests.e2e.standins import versions
 
 PREFLIGHT_FAILED = 11
 CONTAINERD = "/etc/containerd/config.toml"
-
-
-@pytest.fixture(scope="module")
-def single(make_cluster: Callable[..., Cluster]) -> Cluster:
-    """One host, short keys: nothing here depends on either."""
-    return make_cluster("single", addresses=["10.0.0.6"], pki={"encryptionAlgorithm": "ECDSA-P256"})
-
-
-@pytest.fixture(scope="module")
-def module_host(single: Cluster, boot: Callable[..., list[Host]]) -> Host:
-    return boot(single)[0]
-
-
-@pytest.fixture
-def host(module_host: Host) -> Iterator[Host]:
-    """As new for every test; spoiled by it."""
-    yield module_host
-    module_host.reset()
 
 
 def _listen(host: Host, address: str, port: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,22 +14,6 @@ from tests.e2e.rig.tree import difference
 
 MEDIUM = "/media/stick"
 KEY = b"PRIVATE KEY-----"
-
-
-@pytest.fixture(scope="module")
-def single(make_cluster: Callable[..., Cluster]) -> Cluster:
-    return make_cluster("surroundings", addresses=["10.0.0.6"], pki={"encryptionAlgorithm": "ECDSA-P256"})
-
-
-@pytest.fixture(scope="module")
-def module_host(single: Cluster, boot: Callable[..., list[Host]]) -> Host:
-    return boot(single)[0]
-
-
-@pytest.fixture
-def host(module_host: Host) -> Iterator[Host]:
-    yield module_host
-    module_host.reset()
 
 
 def _mount(host: Host, bundle: Path, options: str, mode: int = 0o700) -> str:

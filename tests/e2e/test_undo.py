@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from subprocess import DEVNULL
 
 import pytest
@@ -16,24 +16,6 @@ from tests.e2e.rig.tree import Tree, difference
 
 PREFLIGHT_FAILED, ROLLED_BACK = 11, 13
 HEALTH = "/usr/local/sbin/bundlegen-health"
-
-
-@pytest.fixture(scope="module")
-def single(make_cluster: Callable[..., Cluster]) -> Cluster:
-    """One host is enough: nothing here is about the others."""
-    return make_cluster("undo", addresses=["10.0.0.6"], pki={"encryptionAlgorithm": "ECDSA-P256"})
-
-
-@pytest.fixture(scope="module")
-def module_host(single: Cluster, boot: Callable[..., list[Host]]) -> Host:
-    return boot(single)[0]
-
-
-@pytest.fixture
-def host(module_host: Host) -> Iterator[Host]:
-    """As new for every test."""
-    yield module_host
-    module_host.reset()
 
 
 def _tree(host: Host, *, times: bool = True) -> Tree:
