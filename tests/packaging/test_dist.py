@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import pty
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-untyped]
 
 from tests.lint.tree import ROOT
 from tests.packaging.conftest import copy_project, recipe
@@ -46,18 +53,122 @@ def run(program: Path, folder: Path, *words: str, **env: str) -> subprocess.Comp
     )
 
 
+def bill(dist: Path) -> Any:
+    """The bill of materials."""
+    (found,) = dist.glob("*.cdx.json")
+    return json.loads(found.read_text())
+
+
+def packed(dist: Path) -> dict[str, bytes]:
+    """What the program unpacks, by name, and the bootloader, which has none."""
+    (program,) = dist.glob(f"bundlegen-*-linux-{os.uname().machine}")
+    archive = CArchiveReader(str(program))
+    return {"": program.read_bytes().partition(b'\nmain "$@"\n')[2]} | {
+        name: archive.extract(name) for name, entry in archive.toc.items() if entry[-1] == "b"
+    }
+
+
+def version(text: str) -> tuple[int, ...]:
+    """2.9 is older than 2.31."""
+    return tuple(map(int, text.split(".")))
+
+
 def test_sums_licences_and_materials_are_beside_it(dist: Path) -> None:
     pairs = [line.split("  ") for line in (dist / "SHA256SUMS").read_text().splitlines()]
     lines = {name: digest for digest, name in pairs}
     assert set(lines) == {path.name for path in dist.iterdir()} - {"SHA256SUMS"}
     for name, digest in lines.items():
         assert hashlib.sha256((dist / name).read_bytes()).hexdigest() == digest
-    (bill,) = dist.glob("*.cdx.json")
-    parts = {each["name"].lower() for each in json.loads(bill.read_text())["components"]}
-    assert {"cryptography", "pydantic", "pydantic_core", "pyyaml", "jinja2", "makeself", "python"} <= parts
+    parts = {each["name"].lower(): each for each in bill(dist)["components"]}
+    assert {"cryptography", "pydantic", "pydantic_core", "pyyaml", "jinja2", "makeself", "python"} <= set(parts)
+    assert {"hypothesis", "pytest", "mypy", "pygments"} & set(parts) == set()
+    assert "openssl" in {each["name"] for each in parts["cryptography"]["components"]}
     licences = (dist / "THIRD-PARTY-LICENCES.txt").read_text()
     assert "GNU GENERAL PUBLIC LICENSE" in licences
-    assert "makeself" in licences
+    for each in parts.values():
+        assert f"\n{each['name']} {each['version']}\n" in f"\n{licences}"
+
+
+def test_every_packed_library_is_in_the_bill_of_materials(dist: Path) -> None:
+    named = {each["name"] for each in bill(dist)["components"] if each["purl"].startswith("pkg:deb/")}
+    loose = {name.partition(".so")[0] for name in packed(dist) if "/" not in name and name.startswith("lib")}
+    assert {"libz", "libcrypto"} <= loose
+    sources = {"libz": "zlib1g", "libcrypto": "libssl", "libssl": "libssl", "libbz2": "libbz2", "libgcc_s": "libgcc-s"}
+    for library in loose - {"libpython3"}:
+        if not library.startswith("libpython"):
+            assert any(name.startswith(sources.get(library, library)) for name in named), library
+
+
+def test_it_needs_no_newer_c_library_than_it_says_and_the_guide_promises(dist: Path, tmp_path: Path) -> None:
+    files = []
+    for number, content in enumerate(packed(dist).values()):
+        if content[:4] == b"\x7fELF":
+            files.append(tmp_path / str(number))
+            files[-1].write_bytes(content)
+    assert len(files) > 20
+    shown = subprocess.run(["objdump", "-T", *files], capture_output=True, text=True, check=True).stdout
+    asked = max(version(found) for found in re.findall(r"\(?GLIBC_([0-9.]+)\)?", shown))
+    (said,) = [each["value"] for each in bill(dist)["metadata"]["properties"] if each["name"] == "bundlegen:glibc"]
+    assert asked <= version(said)
+    promised = re.search(r"`make dist` on Debian 12: glibc ([0-9.]+[0-9])", (ROOT / "docs/air-gap.md").read_text())
+    assert promised
+    assert version(said) <= version(promised[1])
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "said"),
+    [
+        ("glibc=.*", "glibc=2.999", "needs glibc 2.999 or newer, and this machine has 2."),
+        ("machine=.*", "machine=pdp11", "is for pdp11 processors, and this machine has "),
+    ],
+)
+def test_on_the_wrong_machine_it_says_so(program: Path, tmp_path: Path, line: str, instead: str, said: str) -> None:
+    other = tmp_path / "bundlegen"
+    head, _, rest = program.read_bytes().partition(b'\nmain "$@"\n')
+    text = re.sub(f"^{line}$", instead, head.decode(), count=1, flags=re.MULTILINE)
+    other.write_bytes(text.encode() + b'\nmain "$@"\n' + rest)
+    other.chmod(0o755)
+    done = run(other, tmp_path, "--version")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(program: Path, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "examples/three-hosts.yaml", tmp_path / "cluster.yaml")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [program, "build", "cluster.yaml"], cwd=tmp_path, env={"PATH": os.environ["PATH"], "TERM": "xterm"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        # A terminal whose other side is gone gives an error where a pipe would end.
+        with contextlib.suppress(OSError):
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+    assert process.returncode == 0, shown
+    assert "━".encode() in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(program: Path, tmp_path: Path, number: signal.Signals) -> None:
+    hosts = [{"name": f"h{host}", "address": f"10.1.0.{host + 1}"} for host in range(40)]
+    (tmp_path / "cluster.yaml").write_text(json.dumps({"name": "prod", "kubernetesVersion": "v1.31.4", "hosts": hosts}))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with subprocess.Popen(
+        [program, "build", "cluster.yaml"], cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "TMPDIR": str(temporary)}, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        # The keys of so many hosts take a while; the store's folder is made before them.
+        while process.poll() is None and not (tmp_path / "pki").exists():
+            time.sleep(0.01)
+        process.send_signal(number)
+        process.communicate()
+    assert process.returncode == (130 if number == signal.SIGINT else 128 + number)
+    assert list(temporary.iterdir()) == []
 
 
 def test_it_builds_the_same_bytes_as_the_checkout(program: Path, tmp_path: Path) -> None:
