@@ -119,8 +119,8 @@ class Stub:
 
 
 def label(cluster: str, change: str, host: str) -> str:
-    """What ``--info`` and makeself's own messages call a bundle."""
-    return f"etcd {cluster}, {change}: {host}"
+    """What ``--info`` and makeself's own messages call a bundle. ``host`` empty: the one for images."""
+    return f"etcd {cluster}, {change}: {host or 'every host'}"
 
 
 def arguments() -> tuple[str, ...]:

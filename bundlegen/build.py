@@ -11,17 +11,29 @@ from typing import Any, TypeAlias
 
 from bundlegen import archive, imageinfo, images, layout, payload, resources
 from bundlegen.certinfo import CertInfo, describe
-from bundlegen.errors import OutputError, UsageError, VerificationError
+from bundlegen.errors import OutputError, Problem, SpecError, UsageError, VerificationError
 from bundlegen.loader import load
 from bundlegen.pki import catalog, unlock
 from bundlegen.pki.store import Issued, Store, survey
-from bundlegen.plan import BundlePlan, Window, configuration, plan_host, sha256
+from bundlegen.plan import (
+    BundlePlan,
+    Window,
+    configuration,
+    image_entries,
+    plan_base,
+    plan_host,
+    sha256,
+    shared_configuration,
+)
 from bundlegen.render import Renderer
 from bundlegen.report import documents, parts, record
 from bundlegen.spec import Cluster, Host
 from bundlegen.staging import Staging, file_sum, staging
 from bundlegen.trust import diff_change, sign
 from bundlegen.trust.change import faults
+
+Files: TypeAlias = tuple[tuple[str, int, str], ...]
+"""Of each file its destination, its mode, and what it is."""
 
 Step: TypeAlias = Callable[[str, int, int], None]
 """Told what is being made (in words), how much of it is done, and how much there is."""
@@ -39,6 +51,7 @@ class Options:
     seal: bool = False
     attachments: parts.Attachments = parts.NONE
     previous: Path | None = None
+    base: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class Built:
 
     folder: Path
     bundles: tuple[record.Packed, ...]
+    base: record.Packed | None
     record: dict[str, object]
     issued: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -55,10 +69,11 @@ class Built:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a build would put where: by host the files, and what it would issue."""
+    """What a build would put where: by host the files, those of the bundle for images, and what it would issue."""
 
     cluster: Cluster
-    hosts: tuple[tuple[str, tuple[tuple[str, int, str], ...]], ...]
+    hosts: tuple[tuple[str, Files], ...]
+    base: Files | None
     issue: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -81,6 +96,8 @@ def build(
     if options.previous is not None and not (options.previous / layout.SUMS).is_file():
         raise UsageError(f"--previous {options.previous}: not the folder of a change", hint=f"it has no {layout.SUMS}")
     cluster = loaded.cluster
+    if options.base:
+        _check_base(cluster, spec)
     carried = images.survey(loaded.images, spec)
     stub = archive.make_stub()
     script = resources.install_script()
@@ -91,14 +108,18 @@ def build(
         codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
         with staging(folder) as stage, stage.scratch() as scratch:
             plans = list(_plans(cluster, issued, script, carried, codes))
+            if options.base:
+                plans.append(_base_plan(cluster, script, carried))
             shared = _image_pieces(plans[0], scratch, step)
-            bundles = []
+            finished = []
             for number, plan in enumerate(plans, start=1):
                 packed = _pack(plan, stub, shared, stage, cluster)
                 if options.attachments.wanted:
                     packed = replace(packed, parts=parts.make(stage, packed.name, options.attachments))
-                bundles.append(packed)
+                finished.append(packed)
                 step("packing bundles", number, len(plans))
+            bundles = [packed for packed in finished if packed.plan.kind == layout.KIND_HOST]
+            base = next((packed for packed in finished if packed.plan.kind == layout.KIND_BASE), None)
             change = record.change(
                 cluster,
                 layout.FIRST_CHANGE,
@@ -110,6 +131,7 @@ def build(
                 signed=options.sign_key is not None,
                 sealed=options.seal,
                 compared_with=_compared(options.previous, stage.folder),
+                base=base,
             )
             for name, content in documents.render(change, resources.template_text).items():
                 stage.write(name, [content])
@@ -121,7 +143,7 @@ def build(
                 stage.write(layout.SIGNATURE, [_signature(sums, options.sign_key, folder)])
             written = stage.commit(replace=options.replace)
     warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings + _unmet(cluster, carried, spec)
-    return Built(folder, tuple(bundles), change, issued.new, warnings, written)
+    return Built(folder, tuple(bundles), base, change, issued.new, warnings, written)
 
 
 def _compared(previous: Path | None, new: Path) -> dict[str, Any] | None:
@@ -133,10 +155,12 @@ def _compared(previous: Path | None, new: Path) -> dict[str, Any] | None:
     return {"sha256": file_sum(previous / layout.SUMS), **found}
 
 
-def listing(spec: Path, pki: Path) -> Listing:
+def listing(spec: Path, pki: Path, *, base: bool = False) -> Listing:
     """What :func:`build` would put where, and issue; writes nothing. Raises SpecError and StoreError."""
     loaded = load(spec)
     cluster = loaded.cluster
+    if base:
+        _check_base(cluster, spec)
     carried = images.survey(loaded.images, spec)
     found = survey(pki, cluster)
     renderer = Renderer(cluster, "", resources.template_text)
@@ -146,12 +170,12 @@ def listing(spec: Path, pki: Path) -> Listing:
         for file in catalog.host_files(cluster, host):
             mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
             rows.append((layout.pki_path(file.path), mode, catalog.what(file)))
-        rows += [(f"{layout.IMAGES}/{each.name}", layout.MODE_PLAIN, "container image") for each in carried.files]
-        if carried.files:
-            rows.append((layout.IMAGE_LIST, layout.MODE_PLAIN, "which image is in which archive"))
+        rows += [(each.destination, each.mode, each.what) for each in image_entries(carried.files, b"")]
         hosts.append((host.name, tuple(sorted(rows))))
+    files = [*shared_configuration(cluster, renderer, layout.BASE_DIR), *image_entries(carried.files, b"")]
+    shared = tuple(sorted((each.destination, each.mode, each.what) for each in files)) if base else None
     warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings + _unmet(cluster, carried, spec)
-    return Listing(cluster, tuple(hosts), found.new, warnings)
+    return Listing(cluster, tuple(hosts), shared, found.new, warnings)
 
 
 def _check(stage: Staging, bundles: Sequence[record.Packed]) -> None:
@@ -194,6 +218,27 @@ def _plans(
         )
 
 
+def _check_base(cluster: Cluster, spec: Path) -> None:
+    """Raises SpecError where the bundle for images would have the name of a host's."""
+    for index, host in enumerate(cluster.hosts):
+        if host.name == layout.BASE:
+            message = f"is {layout.BASE!r}, and {layout.bundle_name(layout.BASE)} would be the bundle for images"
+            hint = "give this host another name, or build without --base"
+            raise SpecError([Problem(str(spec), f"hosts[{index}].name", message, hint)])
+
+
+def _base_plan(cluster: Cluster, script: bytes, carried: images.Carried) -> BundlePlan:
+    return plan_base(
+        cluster,
+        renderer=Renderer(cluster, "", resources.template_text),
+        installer=script,
+        change=layout.FIRST_CHANGE,
+        images=carried.files,
+        image_list=carried.index,
+        architecture=carried.machine,
+    )
+
+
 def _window(host: Host, issued: Issued, certificates: Sequence[CertInfo]) -> Window:
     return Window(
         issued_at=issued.issued_at[host.name],
@@ -206,7 +251,8 @@ def _pack(
     plan: BundlePlan, stub: archive.Stub, shared: Sequence[payload.Piece], stage: Staging, cluster: Cluster
 ) -> record.Packed:
     pieces = [payload.configuration_piece(plan), *shared]
-    header = stub.header(archive.label(cluster.name, layout.FIRST_CHANGE, plan.host), pieces)
+    host = plan.host if plan.kind == layout.KIND_HOST else ""
+    header = stub.header(archive.label(cluster.name, layout.FIRST_CHANGE, host), pieces)
     blocks = (block for source in ([header], *(piece.blocks() for piece in pieces)) for block in source)
     size, digest = stage.write(layout.bundle_name(plan.host), blocks, layout.MODE_BUNDLE)
     certificates = {

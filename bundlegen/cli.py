@@ -3,8 +3,9 @@
 Usage:
   bundlegen init NAME=ADDRESS... [--output FILE] [--quiet]
   bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--sign-key KEY]
-                  [--split SIZE] [--extension EXT] [--previous DIR] [--seal] [--json] [--quiet] [--verbose]
-  bundlegen plan SPEC [--pki DIR] [--json] [--quiet] [--verbose]
+                  [--split SIZE] [--extension EXT] [--previous DIR] [--seal] [--base]
+                  [--json] [--quiet] [--verbose]
+  bundlegen plan SPEC [--pki DIR] [--base] [--json] [--quiet] [--verbose]
   bundlegen images SPEC [--json] [--quiet] [--verbose]
   bundlegen inspect BUNDLE [--json] [--verbose]
   bundlegen extract BUNDLE DIR [--quiet] [--verbose]
@@ -37,6 +38,7 @@ Options:
   --jobs N      how many keys to make at once (default: one per processor)
   --sign-key KEY  sign SHA256SUMS with this SSH key (a file, or the .pub of a key that an agent or token holds)
   --seal        encrypt the keys in the bundles, each host's under an unlock code of its own
+  --base        make base.run as well: what all hosts share, and no secret, for golden images
   --split SIZE  write each bundle in numbered parts as well, of at most SIZE (such as 10M), to be joined by cat
   --extension EXT  end the names of what is to be attached in EXT (such as txt), where others are not accepted
   --previous DIR  say in the record what changes from the change in this folder
@@ -59,17 +61,16 @@ Exit codes: 0 done, 1 a bug in bundlegen (diff: something changes), 2 usage, 3 t
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from bundlegen import __version__
-from bundlegen.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, BundlegenError, UsageError
+from bundlegen.errors import EXIT_BUG, EXIT_OK, BundlegenError, UsageError
+from bundlegen.signals import Signals, Stopped
 
 if TYPE_CHECKING:
     from bundlegen.console import Console
@@ -118,6 +119,7 @@ class Arguments:
     replace: bool
     sign_key: Path | None
     seal: bool
+    base: bool
     split: str | None
     extension: str | None
     previous: Path | None
@@ -135,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in words
     try:
-        with _Signals():
+        with Signals():
             return _run(words)
     except BundlegenError as error:
         if verbose:
@@ -143,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in error.lines():
             print(f"{_PROG}: error: {line}", file=sys.stderr)
         return error.exit_code
-    except _Stopped as stopped:
+    except Stopped as stopped:
         print(f"{_PROG}: interrupted; nothing half-made was left", file=sys.stderr)
         return stopped.code
     except BrokenPipeError:
@@ -193,6 +195,7 @@ def parse(words: Sequence[str]) -> Arguments | None:
         jobs=_jobs(found["--jobs"]),
         replace=found["--replace"],
         seal=found["--seal"],
+        base=found["--base"],
         sign_key=Path(found["--sign-key"]) if found["--sign-key"] else None,
         split=found["--split"],
         extension=found["--extension"],
@@ -248,6 +251,7 @@ def _build(arguments: Arguments, console: Console) -> int:
         options,
         attachments=parts.attachments(arguments.split, arguments.extension),
         previous=arguments.previous,
+        base=arguments.base,
     )
     return commands.build(arguments.spec, options, console, as_json=arguments.json)
 
@@ -255,7 +259,7 @@ def _build(arguments: Arguments, console: Console) -> int:
 def _plan(arguments: Arguments, console: Console) -> int:
     from bundlegen import commands
 
-    return commands.plan(arguments.spec, arguments.pki, console, as_json=arguments.json)
+    return commands.plan(arguments.spec, arguments.pki, console, as_json=arguments.json, base=arguments.base)
 
 
 def _images(arguments: Arguments, console: Console) -> int:
@@ -334,37 +338,3 @@ def _jobs(text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
         raise UsageError(f"--jobs {text}: not a number from 1 to 1024", hint="leave it out to use every processor")
     return int(text)
-
-
-class _Stopped(BaseException):
-    """A signal asked the run to end; everything on the way out tidies up."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__()
-        self.code = code
-
-
-class _Signals:
-    """Within it, the signals that end a run arrive as _Stopped, so that what is half-made is removed."""
-
-    _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def __enter__(self) -> None:
-        self._before = {}
-        try:
-            for number in self._NUMBERS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._stop)
-        except ValueError:
-            # Not the main thread, as in some tests: there are no signals to care for.
-            self._before = {}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @staticmethod
-    def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-        for other in _Signals._NUMBERS:
-            signal.signal(other, signal.SIG_IGN)
-        raise _Stopped(EXIT_INTERRUPTED if number == signal.SIGINT else 128 + number)

@@ -15,7 +15,7 @@ from bundlegen.errors import EXIT_OK, OutputError
 from bundlegen.text import size, table
 
 if TYPE_CHECKING:
-    from bundlegen.build import Built, Listing, Options
+    from bundlegen.build import Built, Files, Listing, Options
     from bundlegen.console import Console
 
 
@@ -63,11 +63,11 @@ def build(spec: Path, options: Options, console: Console, *, as_json: bool) -> i
     return EXIT_OK
 
 
-def plan(spec: Path, pki: Path, console: Console, *, as_json: bool) -> int:
+def plan(spec: Path, pki: Path, console: Console, *, as_json: bool, base: bool = False) -> int:
     """Print what build would put where."""
     from bundlegen import build as recipe
 
-    found = recipe.listing(spec, pki)
+    found = recipe.listing(spec, pki, base=base)
     for warning in found.warnings:
         console.warn(warning)
     console.result(_json(_listing_data(found)) if as_json else _listing(found))
@@ -119,6 +119,8 @@ def _built(built: Built) -> str:
         (packed.plan.host, packed.name, size(packed.size), packed.sha256[:12], _day(packed.first_expiry))
         for packed in built.bundles
     ]
+    if built.base is not None:
+        rows.append(("(images)", built.base.name, size(built.base.size), built.base.sha256[:12], "-"))
     hosts: list[dict[str, Any]] = built.record["hosts"]  # type: ignore[assignment]
     folder = str(built.folder)
     lines = [
@@ -162,26 +164,33 @@ def _issued(sentences: tuple[str, ...]) -> list[str]:
 def _listing(found: Listing) -> str:
     lines = []
     for host, rows in found.hosts:
-        lines.append(f"{layout.bundle_name(host)}: {len(rows)} files for {host}")
-        cells = [(f"{mode:04o}", destination, what) for destination, mode, what in rows]
-        lines += [f"  {line}" for line in table(("MODE", "PATH", "WHAT"), cells).splitlines()]
-        lines.append("")
+        lines += _files(f"{layout.bundle_name(host)}: {len(rows)} files for {host}", rows)
+    if found.base is not None:
+        lines += _files(
+            f"{layout.bundle_name(layout.BASE)}: {len(found.base)} files for images of all hosts", found.base
+        )
     lines.append("To be issued:" if found.issue else "Nothing is to be issued: the store has every certificate.")
     lines += [f"  {sentence}" for sentence in found.issue]
     return "\n".join(lines)
 
 
+def _files(title: str, rows: Files) -> list[str]:
+    cells = [(f"{mode:04o}", destination, what) for destination, mode, what in rows]
+    return [title, *(f"  {line}" for line in table(("MODE", "PATH", "WHAT"), cells).splitlines()), ""]
+
+
+def _files_data(name: str, rows: Files) -> dict[str, Any]:
+    return {
+        "bundle": layout.bundle_name(name),
+        "files": [{"path": path, "mode": f"{mode:04o}", "what": what} for path, mode, what in rows],
+    }
+
+
 def _listing_data(found: Listing) -> dict[str, Any]:
     return {
         "cluster": found.cluster.name,
-        "hosts": [
-            {
-                "name": host,
-                "bundle": layout.bundle_name(host),
-                "files": [{"path": path, "mode": f"{mode:04o}", "what": what} for path, mode, what in rows],
-            }
-            for host, rows in found.hosts
-        ],
+        "hosts": [{"name": host, **_files_data(host, rows)} for host, rows in found.hosts],
+        "base": None if found.base is None else _files_data(layout.BASE, found.base),
         "issue": list(found.issue),
         "warnings": list(found.warnings),
     }

@@ -18,6 +18,10 @@ FILES: Final = "files"
 IMAGES: Final = "images"
 IMAGE_LIST: Final = f"{IMAGES}/LIST"
 SEALED: Final = "sealed"
+FIRSTBOOT_SERVICE: Final = "firstboot/bundlegen-firstboot.service"
+FIRSTBOOT_CONF: Final = "firstboot/firstboot.conf"
+KIND_HOST: Final = "host"
+KIND_BASE: Final = "base"
 
 # On a host.
 OWNER: Final = "root:root"
@@ -31,6 +35,7 @@ HEALTH_COMMAND: Final = "/usr/local/sbin/bundlegen-health"
 HEALTH_SERVICE: Final = "/etc/systemd/system/bundlegen-health.service"
 HEALTH_TIMER: Final = "/etc/systemd/system/bundlegen-health.timer"
 STATE_ROOT: Final = "/var/lib/bundlegen"
+BASE_DIR: Final = "/usr/local/lib/bundlegen"
 
 # Modes, as kubeadm sets them (client-go util/cert/io.go, keyutil/key.go; staticpod/utils.go).
 MODE_CERTIFICATE: Final = 0o644
@@ -50,6 +55,8 @@ RECORD_MARKDOWN: Final = "CHANGE.md"
 RECORD_HTML: Final = "change.html"
 RECORD_CALENDAR: Final = "renewal.ics"
 FIRST_CHANGE: Final = "create"
+BASE: Final = "base"
+"""What the bundle that no host owns is called where hosts have their names: in ``base.run``, in diffs."""
 
 _DESTINATION: Final = re.compile(r"/?[A-Za-z0-9._+@-]+(?:/[A-Za-z0-9._+@-]+)*", re.ASCII)
 

@@ -65,10 +65,12 @@ class Window:
 
 @dataclass(frozen=True)
 class BundlePlan:
-    """Everything in the bundle of ``host``, sorted by destination, MANIFEST not included."""
+    """Everything in the bundle of ``host``, sorted by destination, MANIFEST not included. ``kind``: KIND in its
+    bundle.conf; the one for images has ``layout.BASE`` for a host."""
 
     host: str
     entries: tuple[Entry, ...]
+    kind: str = layout.KIND_HOST
 
     @property
     def manifest(self) -> bytes:
@@ -131,7 +133,37 @@ def plan_host(
         *configuration(cluster, host, renderer),
         *sealed(pki_entries(cluster, host, leaves, ca), unlock_code),
     ]
-    entries += [
+    entries += image_entries(images, image_list)
+    return BundlePlan(host.name, tuple(sorted(entries, key=lambda each: each.destination)))
+
+
+def plan_base(
+    cluster: Cluster,
+    *,
+    renderer: Renderer,
+    installer: bytes,
+    change: str,
+    images: Sequence[ImageFile] = (),
+    image_list: bytes = b"",
+    architecture: str = "",
+) -> BundlePlan:
+    """The bundle that an image for every host is made with: what all of them share, and nothing that tells one apart.
+
+    The arguments are those of :func:`plan_host`; ``renderer`` needs no token, since no text here holds it.
+    """
+    facts = {"CHANGE": change, "ARCHITECTURE": architecture}
+    entries = [
+        entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
+        entry(layout.CONF, renderer.base_conf(facts).encode(), layout.MODE_SECRET, "what all hosts share"),
+        *shared_configuration(cluster, renderer, layout.BASE_DIR),
+        *image_entries(images, image_list),
+    ]
+    return BundlePlan(layout.BASE, tuple(sorted(entries, key=lambda each: each.destination)), layout.KIND_BASE)
+
+
+def image_entries(images: Sequence[ImageFile], image_list: bytes) -> list[Entry]:
+    """The container images as they are carried, and what says what is in them."""
+    entries = [
         Entry(
             f"{layout.IMAGES}/{image.name}",
             layout.MODE_PLAIN,
@@ -144,7 +176,7 @@ def plan_host(
     ]
     if images:
         entries.append(entry(layout.IMAGE_LIST, image_list, layout.MODE_PLAIN, "which image is in which archive"))
-    return BundlePlan(host.name, tuple(sorted(entries, key=lambda each: each.destination)))
+    return entries
 
 
 def configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list[Entry]:
@@ -153,6 +185,17 @@ def configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list[Entr
         entry(
             layout.KUBEADM_CONFIG, renderer.kubeadm_config(host).encode(), layout.MODE_SECRET, "kubeadm's configuration"
         ),
+        *shared_configuration(cluster, renderer, layout.state_dir(cluster.name)),
+    ]
+    if cluster.manifest == "rendered":
+        pod = renderer.static_pod(host).encode()
+        files.append(entry(layout.STATIC_POD_MANIFEST, pod, layout.MODE_SECRET, "static Pod manifest of etcd"))
+    return files
+
+
+def shared_configuration(cluster: Cluster, renderer: Renderer, state_dir: str) -> list[Entry]:
+    """The files that are the same on every host, and those of the first boot, for the copy in ``state_dir``."""
+    return [
         entry(
             cluster.kubelet.config_file,
             renderer.kubelet_config().encode(),
@@ -165,11 +208,14 @@ def configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list[Entr
         entry(layout.HEALTH_COMMAND, renderer.health_command().encode(), layout.MODE_PROGRAM, "health check command"),
         entry(layout.HEALTH_SERVICE, renderer.health_service().encode(), layout.MODE_PLAIN, "health check service"),
         entry(layout.HEALTH_TIMER, renderer.health_timer().encode(), layout.MODE_PLAIN, "health check timer, off"),
+        entry(
+            layout.FIRSTBOOT_SERVICE,
+            renderer.firstboot_service(state_dir).encode(),
+            layout.MODE_PLAIN,
+            "unit of an image's first boot",
+        ),
+        entry(layout.FIRSTBOOT_CONF, renderer.firstboot_conf().encode(), layout.MODE_PLAIN, "settings of that unit"),
     ]
-    if cluster.manifest == "rendered":
-        pod = renderer.static_pod(host).encode()
-        files.append(entry(layout.STATIC_POD_MANIFEST, pod, layout.MODE_SECRET, "static Pod manifest of etcd"))
-    return files
 
 
 def pki_entries(cluster: Cluster, host: Host, leaves: Mapping[str, KeyPair], ca: KeyPair) -> list[Entry]:

@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 _PLAIN: Final = re.compile(r"[A-Za-z/\-][A-Za-z0-9 _./:@=,?&+-]*", re.ASCII)
 _CONF_VALUE: Final = re.compile(r"[^'\\\x00-\x1f\x7f]*")
 
+IDENTITY: Final = (
+    "HOST",
+    "ADDRESS",
+    "MACHINE_ID",
+    "MEMBERS",
+    "INITIAL_CLUSTER",
+    "INITIAL_CLUSTER_TOKEN",
+    "METRICS_URL",
+    "ISSUED_AT",
+    "NOT_BEFORE",
+    "NOT_AFTER",
+)
+"""What in bundle.conf belongs to one host or to the data of one cluster: empty in the bundle for images."""
+
 TemplateSource = Callable[[str], str]
 """From the name of a template to its text (:func:`bundlegen.resources.template_text`)."""
 
@@ -128,8 +142,25 @@ class Renderer:
         ``facts`` are the values that are not in the specification: CHANGE, ISSUED_AT, NOT_BEFORE, NOT_AFTER and
         ARCHITECTURE.
         """
-        values = {**conf_values(self._cluster, host, self._token), **facts}
+        return self._conf({**conf_values(self._cluster, host, self._token), **facts})
+
+    def base_conf(self, facts: Mapping[str, str]) -> str:
+        """``bundle.conf`` of the bundle for images: the same keys, empty where they would tell a host or a cluster's
+        data apart. ``facts`` are CHANGE and ARCHITECTURE."""
+        values = {**conf_values(self._cluster, self._cluster.hosts[0], ""), **facts}
+        own = {"KIND": layout.KIND_BASE, "STATE_DIR": layout.BASE_DIR}
+        return self._conf({**values, **dict.fromkeys(IDENTITY, ""), **own})
+
+    def _conf(self, values: Mapping[str, str]) -> str:
         return self._render("bundle.conf.j2", values=dict(sorted(values.items())))
+
+    def firstboot_service(self, state_dir: str) -> str:
+        """``bundlegen-firstboot.service``: installs at the first boot of an image; ``state_dir`` has the installer."""
+        return self._render("firstboot/bundlegen-firstboot.service.j2", state_dir=state_dir)
+
+    def firstboot_conf(self) -> str:
+        """``firstboot.conf``: where that unit looks for this machine's bundle, and for how long."""
+        return self._render("firstboot/firstboot.conf.j2")
 
 
 def environment(source: TemplateSource) -> Environment:
@@ -184,6 +215,7 @@ def conf_values(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
     exact = cluster.manifest == "rendered" or cluster.etcd.image_tag is not None
     return {
         "FORMAT": layout.FORMAT,
+        "KIND": layout.KIND_HOST,
         "BUNDLEGEN_VERSION": __version__,
         "CLUSTER": cluster.name,
         "HOST": host.name,

@@ -32,6 +32,7 @@ def document(change: Change) -> Document:
         Section("cluster", "The cluster", _cluster(change)),
         Section("certificates", "Certificates", _certificates(change)),
         Section("files", "Files per host", tables.files(change)),
+        *_base(change),
         *_compared(change),
         Section("secrets", "Where secrets are, and are not", _secrets(change)),
         Section("checksums", "Checksums and signature", steps.checksums(change)),
@@ -147,6 +148,11 @@ def _compared(change: Change) -> Iterator[Section]:
         yield Section("compared", "Compared with the previous change", tables.compared(change.compared_with))
 
 
+def _base(change: Change) -> Iterator[Section]:
+    if change.base is not None:
+        yield Section("base", "The image that hosts share", steps.base(change.base))
+
+
 def _secrets(change: Change) -> tuple[Block, ...]:
     keys = [(host, [file for file in host.files if file.secret]) for host in change.hosts]
     carried = (
@@ -168,6 +174,11 @@ def _secrets(change: Change) -> tuple[Block, ...]:
                 ca,
                 "No two hosts share a private key.",
                 "On a host, keys are readable by root alone (0600).",
+                *(
+                    [f"`{change.base.bundle}` holds no key, no certificate and nothing of one host."]
+                    if change.base
+                    else []
+                ),
                 "The generator's `pki` folder, from which the bundles are made, is not part of this change.",
                 f"No secret is in this record, `{layout.RECORD}`, `{layout.SUMS}` or the receipts that hosts write.",
             )

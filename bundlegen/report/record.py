@@ -64,10 +64,12 @@ def change(
     signed: bool = False,
     sealed: bool = False,
     compared_with: Mapping[str, Any] | None = None,
+    base: Packed | None = None,
 ) -> dict[str, Any]:
     """The record of the change ``name``; :mod:`bundlegen.report.schema` says what each field is.
 
     ``versions``: of everything that had a part in the bytes. ``issued_at``: when the newest certificate was issued.
+    ``base``: the bundle for images.
     """
     return {
         "format": FORMAT,
@@ -85,6 +87,7 @@ def change(
         "ca": certificate(ca),
         "installer": {"file": layout.INSTALLER, "sha256": installer_sha256},
         "hosts": [_host(cluster, index, packed) for index, packed in enumerate(bundles)],
+        "base": None if base is None else _bundle(base),
         "comparedWith": compared_with,
         "versions": {"bundlegen": __version__, **versions},
     }
@@ -128,11 +131,20 @@ def _host(cluster: Cluster, index: int, packed: Packed) -> dict[str, Any]:
         "address": host.address,
         "clientURL": member.client_url(cluster, host),
         "peerURL": member.peer_url(cluster, host),
+        "firstExpiry": stamp(packed.first_expiry),
+        **_bundle(packed),
+        "certificates": [
+            {"path": destination, **certificate(info)} for destination, info in sorted(packed.certificates.items())
+        ],
+    }
+
+
+def _bundle(packed: Packed) -> dict[str, Any]:
+    return {
         "bundle": packed.name,
         "size": packed.size,
         "sha256": packed.sha256,
         "payloadDigest": packed.plan.digest,
-        "firstExpiry": stamp(packed.first_expiry),
         "parts": [{"name": part.name, "size": part.size, "sha256": part.sha256} for part in packed.parts],
         "files": [
             {
@@ -146,8 +158,5 @@ def _host(cluster: Cluster, index: int, packed: Packed) -> dict[str, Any]:
                 "what": entry.what,
             }
             for entry in packed.plan.entries
-        ],
-        "certificates": [
-            {"path": destination, **certificate(info)} for destination, info in sorted(packed.certificates.items())
         ],
     }

@@ -57,20 +57,25 @@ class Part(_Model):
     sha256: Sum
 
 
-class Host(_Model):
+class Bundle(_Model):
+    """One bundle: the file, and what is in it."""
+
+    bundle: str = Field(description="file name")
+    size: int
+    sha256: Sum
+    payload_digest: Sum = Field(description="SHA-256 of the bundle's MANIFEST; receipts name the bundle by it")
+    parts: tuple[Part, ...] = Field(description="in the order in which they are joined; empty: not split")
+    files: tuple[File, ...]
+
+
+class Host(Bundle):
     """One host and its bundle."""
 
     name: str
     address: str
     client_url: str = Field(alias="clientURL")
     peer_url: str = Field(alias="peerURL")
-    bundle: str = Field(description="file name")
-    size: int
-    sha256: Sum
-    payload_digest: Sum = Field(description="SHA-256 of the bundle's MANIFEST; receipts name the bundle by it")
     first_expiry: Moment
-    parts: tuple[Part, ...] = Field(description="in the order in which they are joined; empty: not split")
-    files: tuple[File, ...]
     certificates: tuple[PlacedCertificate, ...]
 
 
@@ -132,6 +137,9 @@ class Change(_Model):
     ca: Certificate
     installer: Installer
     hosts: tuple[Host, ...] = Field(min_length=1)
+    base: Bundle | None = Field(
+        default=None, description="the bundle for images that hosts share, with no key and no identity; null: none made"
+    )
     compared_with: Compared | None = Field(description="null: no previous change was given")
     versions: dict[str, str]
 

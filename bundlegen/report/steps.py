@@ -6,9 +6,10 @@ printed on hosts and compares. ``…`` stands for what differs from run to run.
 
 from __future__ import annotations
 
-from bundlegen import layout
+from bundlegen import layout, text
+from bundlegen.report import tables
 from bundlegen.report.blocks import Block, Command, Paragraph, Points, Table
-from bundlegen.report.schema import Change, Host
+from bundlegen.report.schema import Bundle, Change, Host
 
 _HERE = "in the folder that holds the bundle"
 
@@ -117,11 +118,38 @@ def rollback(change: Change) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
+def base(bundle: Bundle) -> tuple[Block, ...]:
+    """The bundle for images: what it is, how an image is made with it, and what happens when one is started."""
+    return (
+        Paragraph(
+            f"`{bundle.bundle}` holds what all hosts share: the kubelet's configuration, the installer, the health "
+            "command, and the container images where the change carries them. It holds no key, no certificate, no "
+            "token and no address, so an image made with it may be shared. In the system that is being built:"
+        ),
+        Command(
+            f"As root, {_HERE}",
+            f"sh {bundle.bundle} -- bake",
+            ("…", "Baked. Nothing was started."),
+        ),
+        Command(
+            "As root, when the image is finished",
+            f"bash {layout.BASE_DIR}/bundle/{layout.INSTALLER} hygiene",
+            ("…", "This image may be shared: nothing of one host was found in it."),
+        ),
+        Paragraph(
+            "A machine started from the image looks for its own bundle at its first boot, on a medium or in a folder, "
+            "checks that it is for this machine, and installs it as described above."
+        ),
+        tables.bundle_files(f"Files of {bundle.bundle} ({text.size(bundle.size)})", bundle),
+    )
+
+
 def checksums(change: Change) -> tuple[Block, ...]:
     """How the files are known to be the ones that were approved."""
-    rows = [(f"`{host.bundle}`", str(host.size), f"`{host.sha256}`") for host in change.hosts]
-    rows += [(f"`{part.name}`", str(part.size), f"`{part.sha256}`") for host in change.hosts for part in host.parts]
-    names = sorted([host.bundle for host in change.hosts] + [part.name for host in change.hosts for part in host.parts])
+    bundles: list[Bundle] = [*change.hosts, *([change.base] if change.base else [])]
+    rows = [(f"`{each.bundle}`", str(each.size), f"`{each.sha256}`") for each in bundles]
+    rows += [(f"`{part.name}`", str(part.size), f"`{part.sha256}`") for each in bundles for part in each.parts]
+    names = sorted([each.bundle for each in bundles] + [part.name for each in bundles for part in each.parts])
     blocks: list[Block] = [
         Table("SHA-256 of the bundles", ("File", "Bytes", "SHA-256"), tuple(rows)),
         Paragraph(f"`{layout.SUMS}` holds these and those of this record's own files."),

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from bundlegen import layout, text
 from bundlegen.report.blocks import Block, Paragraph, Points, Table
-from bundlegen.report.schema import Certificate, Change, Compared
+from bundlegen.report.schema import Bundle, Certificate, Change, Compared
 
 
 def day(moment: datetime) -> str:
@@ -53,20 +53,24 @@ def connections(change: Change) -> Table:
 def files(change: Change) -> tuple[Table, ...]:
     """What each bundle places, and what it only carries."""
     return tuple(
-        Table(
-            f"{host.name}: files of {host.bundle} ({text.size(host.size)})",
-            ("Path", "Mode", "What it is", "SHA-256"),
-            tuple(
-                (
-                    f"`{file.path}`",
-                    file.mode,
-                    f"{file.what}{'' if file.placed else ' (carried, not placed)'}",
-                    f"`{file.sha256}`",
-                )
-                for file in host.files
-            ),
-        )
-        for host in change.hosts
+        bundle_files(f"{host.name}: files of {host.bundle} ({text.size(host.size)})", host) for host in change.hosts
+    )
+
+
+def bundle_files(caption: str, bundle: Bundle) -> Table:
+    """What one bundle places, and what it only carries."""
+    return Table(
+        caption,
+        ("Path", "Mode", "What it is", "SHA-256"),
+        tuple(
+            (
+                f"`{file.path}`",
+                file.mode,
+                f"{file.what}{'' if file.placed else ' (carried, not placed)'}",
+                f"`{file.sha256}`",
+            )
+            for file in bundle.files
+        ),
     )
 
 

@@ -58,6 +58,16 @@ class Bundle:
     sealed: frozenset[str]
 
     @property
+    def is_base(self) -> bool:
+        """Whether it is the one for images, which no host owns."""
+        return self.conf["KIND"] == layout.KIND_BASE
+
+    @property
+    def owner(self) -> str:
+        """The host it is for, by name; ``layout.BASE`` for the one for images."""
+        return layout.BASE if self.is_base else self.conf["HOST"]
+
+    @property
     def manifest_text(self) -> bytes:
         """MANIFEST, byte for byte."""
         lines = (f"{each.mode:04o} {each.owner} {each.sha256} {each.destination}\n" for each in self.manifest)
@@ -186,7 +196,7 @@ def _conf(path: Path, content: bytes) -> dict[str, str]:
 
 
 _NEEDED: Final = frozenset(
-    ("ADDRESS", "BUNDLEGEN_VERSION", "CHANGE", "CLUSTER", "HOST", "KUBERNETES_VERSION", "MEMBERS", "SEALED")
+    ("ADDRESS", "BUNDLEGEN_VERSION", "CHANGE", "CLUSTER", "HOST", "KIND", "KUBERNETES_VERSION", "MEMBERS", "SEALED")
 )
 
 

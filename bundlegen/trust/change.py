@@ -69,9 +69,10 @@ def bundle_faults(bundle: Bundle, at: datetime) -> Iterator[Finding]:
     """What is wrong with a bundle by itself."""
     for sentence in checks.faults(bundle, at):
         yield Finding(bundle.path.name, sentence)
-    if bundle.path.name != layout.bundle_name(bundle.conf["HOST"]):
-        yield Finding(bundle.path.name, f"is the bundle of {bundle.conf['HOST']} under another name", fatal=False)
-    if bundle.mode & 0o077 and bundle.conf["SEALED"] != "yes":
+    if bundle.path.name != layout.bundle_name(bundle.owner):
+        whose = "for images" if bundle.is_base else f"of {bundle.owner}"
+        yield Finding(bundle.path.name, f"is the bundle {whose} under another name", fatal=False)
+    if bundle.mode & 0o077 and bundle.conf["SEALED"] != "yes" and not bundle.is_base:
         mode = f"{bundle.mode:04o}"
         yield Finding(bundle.path.name, f"holds private keys and can be read by others here (mode {mode})", fatal=False)
 
@@ -116,14 +117,21 @@ def _covered(folder: Path, sums: Sums) -> Iterator[Finding]:
                 yield Finding(each.name, "is a symbolic link")
 
 
-def _together(bundles: list[Bundle]) -> Iterator[Finding]:
+def _together(found: list[Bundle]) -> Iterator[Finding]:
     """Of one cluster and change, one bundle a host, no key in two of them."""
+    for left, right in pairwise(found):
+        for name in ("CLUSTER", "CHANGE", "KUBERNETES_VERSION"):
+            if left.conf.get(name) != right.conf.get(name):
+                yield Finding(right.path.name, f"has another {name} than {left.path.name}")
+    bundles = [bundle for bundle in found if not bundle.is_base]
     for left, right in pairwise(bundles):
-        for name in ("CLUSTER", "CHANGE", "MEMBERS", "INITIAL_CLUSTER_TOKEN", "SEALED"):
+        for name in ("MEMBERS", "INITIAL_CLUSTER_TOKEN", "SEALED"):
             if left.conf.get(name) != right.conf.get(name):
                 yield Finding(right.path.name, f"has another {name} than {left.path.name}")
         if left.content(CA_CERTIFICATE) != right.content(CA_CERTIFICATE):
             yield Finding(right.path.name, f"has another CA than {left.path.name}")
+    if len(found) - len(bundles) > 1:
+        yield Finding(layout.BASE, "has more than one bundle in this change")
     hosts = [bundle.conf["HOST"] for bundle in bundles]
     for host in sorted({host for host in hosts if hosts.count(host) > 1}):
         yield Finding(host, "has more than one bundle in this change")
@@ -138,11 +146,12 @@ def _recorded(folder: Path, sums: Sums, bundles: list[Bundle], *, finished: bool
         return
     try:
         record = json.loads(small_file(folder / layout.RECORD))
-        hosts = {host["bundle"]: host for host in record["hosts"]}
+        base = record.get("base")
+        hosts = {host["bundle"]: host for host in [*record["hosts"], *([base] if base else [])]}
     except VerificationError as error:
         yield Finding(layout.RECORD, error.message)
         return
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         yield Finding(layout.RECORD, "cannot be understood")
         return
     if finished and record.get("signed") and not os.path.lexists(folder / layout.SIGNATURE):
@@ -153,9 +162,14 @@ def _recorded(folder: Path, sums: Sums, bundles: list[Bundle], *, finished: bool
         if bundle.path.name not in hosts:
             yield Finding(bundle.path.name, f"is not in {layout.RECORD}")
             continue
+        if (hosts[bundle.path.name] is base) != bundle.is_base:
+            yield Finding(bundle.path.name, f"is of another kind than {layout.RECORD} says")
+            continue
         wrong = sorted(_differing(record, hosts[bundle.path.name], bundle))
         if wrong:
             yield Finding(bundle.path.name, f"is not as {layout.RECORD} says: {', '.join(wrong)}")
+        if bundle.is_base:
+            continue
         if CA_KEY in bundle.destinations and record.get("caKeyHost") != bundle.conf["HOST"]:
             yield Finding(
                 bundle.path.name, f"holds the CA's private key, which {layout.RECORD} does not give this host"
@@ -179,6 +193,8 @@ def _differing(record: Mapping[str, Any], host: Any, bundle: Bundle) -> Iterator
         "SHA-256": (host.get("sha256"), bundle.sha256),
         "payload digest": (host.get("payloadDigest"), bundle.digest),
     }
+    if bundle.is_base:
+        del pairs["name"], pairs["address"]
     yield from (what for what, (says, is_) in pairs.items() if says != is_)
     files = [(line.destination, f"{line.mode:04o}", line.owner, line.sha256) for line in bundle.manifest]
     names = ("path", "mode", "owner", "sha256")

@@ -22,15 +22,19 @@ def faults(bundle: Bundle, at: datetime) -> Iterator[str]:
         yield fault
     yield from _installer(bundle)
     try:
-        who = expect.identity(bundle)
+        who = None if bundle.is_base else expect.identity(bundle)
+        if who is None:
+            expect.base(bundle)
     except ValueError as error:
         yield str(error)
         return
-    for key, value in {**expect.FIXED, "STATE_DIR": layout.state_dir(bundle.conf["CLUSTER"])}.items():
+    state = layout.BASE_DIR if who is None else layout.state_dir(bundle.conf["CLUSTER"])
+    for key, value in {**expect.FIXED, "STATE_DIR": state}.items():
         if bundle.conf.get(key) != value:
             yield f"{layout.CONF} has another {key} than {value}"
     yield from _files(bundle)
-    yield from _pki(bundle, who, at)
+    if who is not None:
+        yield from _pki(bundle, who, at)
     yield from _strays(bundle)
 
 
@@ -50,13 +54,16 @@ def _files(bundle: Bundle) -> Iterator[str]:
     for missing in sorted(wanted.keys() - bundle.destinations):
         yield f"{missing or 'kubelet configuration'} is missing"
     sealed = {layout.sealed_path(name) for name in bundle.sealed}
-    allowed = wanted | {CA_KEY: layout.MODE_KEY} | dict.fromkeys(sealed, layout.MODE_SECRET)
+    allowed = wanted | dict.fromkeys(sealed, layout.MODE_SECRET)
+    if not bundle.is_base:
+        allowed[CA_KEY] = layout.MODE_KEY
+    whose = "for images" if bundle.is_base else "of this host"
     for line in bundle.manifest:
         name = line.destination
         mode = layout.MODE_PLAIN if name.startswith(f"{layout.IMAGES}/") else allowed.get(name)
         if mode is None:
             kind = "a private key" if _looks_secret(bundle, name) else "a file"
-            yield f"holds {kind} that a bundle of this host does not have: {name}"
+            yield f"holds {kind} that a bundle {whose} does not have: {name}"
         elif line.mode != mode:
             if line.mode & 0o077 and mode & 0o077 == 0 and name.endswith(".key"):
                 yield f"{name} would be readable by others on the host: mode {line.mode:04o}, not {mode:04o}"
@@ -76,7 +83,7 @@ def _looks_secret(bundle: Bundle, name: str) -> bool:
 def _strays(bundle: Bundle) -> Iterator[str]:
     """No private key outside the files for private keys."""
     for name, content in sorted(bundle.files.items()):
-        if b"PRIVATE KEY-----" in content and not name.endswith(".key"):
+        if b"PRIVATE KEY-----" in content and (bundle.is_base or not name.endswith(".key")):
             yield f"{name} holds a private key, which does not belong there"
 
 

@@ -18,6 +18,7 @@ from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.flat import flat
 
 _FACTS: Final = {
+    "KIND": "kind",
     "CLUSTER": "cluster",
     "HOST": "host",
     "ADDRESS": "address",
@@ -77,7 +78,7 @@ def between(old: Bundle, new: Bundle) -> Difference:
         *_texts(old, new),
         *_files(old, new),
     )
-    return Difference(new.conf["HOST"], changes, _restarts(old, new))
+    return Difference(new.owner, changes, _restarts(old, new))
 
 
 def _facts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
@@ -87,7 +88,7 @@ def _facts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
 
 
 def _members(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
-    before, after = (dict(_pair(each) for each in conf["MEMBERS"].split(" ")) for conf in (old, new))
+    before, after = (dict(_pair(each) for each in conf["MEMBERS"].split()) for conf in (old, new))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             yield Change(f"member {name}", before.get(name, ""), after.get(name, ""))
@@ -212,7 +213,14 @@ def _files(old: Bundle, new: Bundle) -> Iterator[Change]:
             yield Change(f"file {name}", was.sha256[:16], is_.sha256[:16])
 
 
-_WHOLE: Final = (layout.INSTALLER, layout.HEALTH_COMMAND, layout.HEALTH_SERVICE, layout.HEALTH_TIMER)
+_WHOLE: Final = (
+    layout.INSTALLER,
+    layout.HEALTH_COMMAND,
+    layout.HEALTH_SERVICE,
+    layout.HEALTH_TIMER,
+    layout.FIRSTBOOT_SERVICE,
+    layout.FIRSTBOOT_CONF,
+)
 
 
 def _moved(old: Bundle, new: Bundle) -> bool:
@@ -224,6 +232,8 @@ def _restarts(old: Bundle, new: Bundle) -> tuple[str, ...]:
 
     Other certificates are read anew with every connection.
     """
+    if new.is_base:
+        return ()
     restarts = []
     if _moved(old, new) or any(
         old.content(name) != new.content(name) for name in (new.conf.get("KUBELET_CONFIG", ""), layout.KUBELET_DROPIN)

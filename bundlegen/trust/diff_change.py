@@ -57,9 +57,9 @@ def _folder(folder: Path) -> dict[str, Bundle]:
     bundles = {}
     for path in paths:
         bundle = read(path)
-        if bundle.conf["HOST"] in bundles:
-            raise VerificationError(f"{folder} has two bundles for {bundle.conf['HOST']}")
-        bundles[bundle.conf["HOST"]] = bundle
+        if bundle.owner in bundles:
+            raise VerificationError(f"{folder} has two bundles for {bundle.owner}")
+        bundles[bundle.owner] = bundle
     return bundles
 
 

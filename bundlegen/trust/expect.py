@@ -10,6 +10,7 @@ from typing import Final
 from bundlegen import layout
 from bundlegen.addresses import parse_ip
 from bundlegen.pki import catalog
+from bundlegen.render import IDENTITY
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.flat import flat
 
@@ -35,6 +36,8 @@ def identity(bundle: Bundle) -> Identity:
     version = _VERSION.fullmatch(conf["KUBERNETES_VERSION"])
     if version is None:
         raise ValueError(f"{layout.CONF} names no Kubernetes version")
+    if conf["KIND"] != layout.KIND_HOST:
+        raise ValueError(f"{layout.CONF} names a kind of bundle that there is not")
     if not (_NAME.fullmatch(conf["HOST"]) and _NAME.fullmatch(conf["CLUSTER"]) and _CHANGE.fullmatch(conf["CHANGE"])):
         raise ValueError(f"{layout.CONF} names no host, cluster or change")
     if parse_ip(conf["ADDRESS"]) is None or f"{conf['HOST']}={conf['ADDRESS']}" not in conf["MEMBERS"].split(" "):
@@ -49,6 +52,20 @@ def identity(bundle: Bundle) -> Identity:
     return Identity(
         conf["HOST"], conf["ADDRESS"], int(version[1]), tuple(san for san in sans if san != conf["ADDRESS"])
     )
+
+
+def base(bundle: Bundle) -> None:
+    """Raises ValueError, in words, where what the bundle for images says of itself cannot be."""
+    conf = bundle.conf
+    if _VERSION.fullmatch(conf["KUBERNETES_VERSION"]) is None:
+        raise ValueError(f"{layout.CONF} names no Kubernetes version")
+    if not (_NAME.fullmatch(conf["CLUSTER"]) and _CHANGE.fullmatch(conf["CHANGE"])):
+        raise ValueError(f"{layout.CONF} names no cluster or change")
+    told = sorted(name for name in IDENTITY if conf.get(name))
+    if told:
+        raise ValueError(f"{layout.CONF} names what belongs to one host or cluster: {', '.join(told)}")
+    if conf["SEALED"] != "no":
+        raise ValueError(f"{layout.CONF} speaks of sealed keys, and a bundle for images has none")
 
 
 @dataclass(frozen=True)
@@ -86,13 +103,17 @@ def files(bundle: Bundle) -> dict[str, int]:
     wanted = {
         layout.INSTALLER: layout.MODE_PROGRAM,
         layout.CONF: layout.MODE_SECRET,
-        layout.KUBEADM_CONFIG: layout.MODE_SECRET,
+        layout.FIRSTBOOT_SERVICE: layout.MODE_PLAIN,
+        layout.FIRSTBOOT_CONF: layout.MODE_PLAIN,
         layout.KUBELET_DROPIN: layout.MODE_PLAIN,
         layout.HEALTH_COMMAND: layout.MODE_PROGRAM,
         layout.HEALTH_SERVICE: layout.MODE_PLAIN,
         layout.HEALTH_TIMER: layout.MODE_PLAIN,
         conf.get("KUBELET_CONFIG", ""): layout.MODE_PLAIN,
     }
+    if bundle.is_base:
+        return wanted
+    wanted[layout.KUBEADM_CONFIG] = layout.MODE_SECRET
     if conf.get("MANIFEST_MODE") == "rendered":
         wanted[layout.STATIC_POD_MANIFEST] = layout.MODE_SECRET
     for spec in catalog.CATALOG:

@@ -70,7 +70,7 @@ def text(bundle: Bundle, now: datetime) -> str:
     conf = bundle.conf
     lines = [
         f"{bundle.path}: {size(bundle.size)}, SHA-256 {bundle.sha256}",
-        f"for {conf['HOST']} ({conf['ADDRESS']}) of cluster {conf['CLUSTER']}, change {conf['CHANGE']}",
+        f"for {_whom(bundle)} of cluster {conf['CLUSTER']}, change {conf['CHANGE']}",
         f"Kubernetes {conf['KUBERNETES_VERSION']}, made by bundlegen {conf['BUNDLEGEN_VERSION']}",
         f"payload digest {bundle.digest}",
         *_programs(bundle),
@@ -80,17 +80,30 @@ def text(bundle: Bundle, now: datetime) -> str:
             [(f"{line.mode:04o}", line.owner, line.sha256[:12], line.destination) for line in bundle.manifest],
         ),
         "",
+        *_pki(bundle, now),
+    ]
+    return printable("\n".join(lines))
+
+
+def _whom(bundle: Bundle) -> str:
+    return "images of all hosts" if bundle.is_base else f"{bundle.conf['HOST']} ({bundle.conf['ADDRESS']})"
+
+
+def _pki(bundle: Bundle, now: datetime) -> list[str]:
+    found, private = certificates(bundle), keys(bundle)
+    if not found and not private:
+        return ["It holds no certificate and no private key."]
+    return [
         table(
             ("CERTIFICATE", "SUBJECT", "USAGES", "EXPIRES", "KEY", "NAMES"),
-            [_certificate_row(path, info, now) for path, info in certificates(bundle).items()],
+            [_certificate_row(path, info, now) for path, info in found.items()],
         ),
         "",
         table(
             ("PRIVATE KEY", "FINGERPRINT OF ITS PUBLIC HALF"),
-            [(path, fingerprint[:34]) for path, fingerprint in keys(bundle).items()],
+            [(path, fingerprint[:34]) for path, fingerprint in private.items()],
         ),
     ]
-    return printable("\n".join(lines))
 
 
 def printable(text: str) -> str:

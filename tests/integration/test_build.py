@@ -43,6 +43,8 @@ def test_a_host_gets_the_files_of_the_guide_and_no_other(built: Path, host: str)
     assert {name: line.mode for name, line in lines.items() if not name.startswith(prefix)} == {
         "install.sh": 0o755,
         "bundle.conf": 0o600,
+        layout.FIRSTBOOT_SERVICE: 0o644,
+        layout.FIRSTBOOT_CONF: 0o644,
         layout.KUBEADM_CONFIG: 0o600,
         "/etc/systemd/system/kubelet.service.d/kubelet.conf": 0o644,
         layout.KUBELET_DROPIN: 0o644,

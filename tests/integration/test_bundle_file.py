@@ -30,7 +30,7 @@ printf '<%s>' "$@" > "$TOLD/arguments"
 cat images/* 2> /dev/null > "$TOLD/images"
 exit "${CODE:-0}"
 """
-CONF = "ADDRESS BUNDLEGEN_VERSION CHANGE CLUSTER HOST KUBERNETES_VERSION MEMBERS"
+CONF = "ADDRESS BUNDLEGEN_VERSION CHANGE CLUSTER HOST KIND KUBERNETES_VERSION MEMBERS"
 LABEL = archive.label("prod", "create", "infra0")
 
 

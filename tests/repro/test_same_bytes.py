@@ -21,7 +21,7 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image_archives.write(folder / "etcd.tar", image_archives.docker())
     image_archives.write(folder / "pause.tar", image_archives.docker(image_archives.PAUSE))
     write(folder, specification(manifest="rendered", images=["*.tar"]))
-    build(folder)
+    build(folder, "--base")
     return folder
 
 
@@ -51,7 +51,7 @@ def test_environment(control: Path, tmp_path: Path, changes: dict[str, str]) -> 
     if "TMPDIR" in changes:
         changes = {"TMPDIR": str(tmp_path / changes["TMPDIR"])}
         Path(changes["TMPDIR"]).mkdir()
-    build(folder, env=environment(**changes))
+    build(folder, "--base", env=environment(**changes))
     assert contents(folder / "out") == contents(control / "out")
 
 
@@ -60,7 +60,7 @@ def test_umask(control: Path, tmp_path: Path, mask: int) -> None:
     """Bytes and modes."""
     folder = copied(control, tmp_path / "copy")
     done = subprocess.run(
-        [*BUNDLEGEN, "build", "cluster.yaml"], cwd=folder, env=environment(), umask=mask,
+        [*BUNDLEGEN, "build", "cluster.yaml", "--base"], cwd=folder, env=environment(), umask=mask,
         capture_output=True, text=True, timeout=TIMEOUT, check=False,
     )  # fmt: skip
     if mask == 0o777 and os.geteuid() != 0:
@@ -73,7 +73,7 @@ def test_umask(control: Path, tmp_path: Path, mask: int) -> None:
 
 def test_jobs_and_json(control: Path, tmp_path: Path) -> None:
     folder = copied(control, tmp_path / "copy")
-    build(folder, "--jobs", "1", "--json")
+    build(folder, "--base", "--jobs", "1", "--json")
     assert contents(folder / "out") == contents(control / "out")
 
 
@@ -81,7 +81,9 @@ def test_names_of_folders(control: Path, tmp_path: Path) -> None:
     folder = copied(control, tmp_path / "copy")
     (folder / "pki").rename(folder / "keys and such")
     (folder / "cluster.yaml").rename(folder / "Ämter.yaml")
-    done = run(folder, "build", str(folder / "Ämter.yaml"), "--pki", "keys and such", "--output", "elsewhere/deep")
+    done = run(
+        folder, "build", "--base", str(folder / "Ämter.yaml"), "--pki", "keys and such", "--output", "elsewhere/deep"
+    )
     assert done.returncode == 0, done.stderr
     assert contents(folder / "elsewhere/deep") == contents(control / "out")
 
@@ -97,7 +99,7 @@ def test_order_of_files_on_disk(control: Path, tmp_path: Path) -> None:
     for path in (folder / "pki").rglob("*"):
         if path.is_dir():
             path.chmod(0o700)
-    build(folder)
+    build(folder, "--base")
     assert contents(folder / "out") == contents(control / "out")
 
 
@@ -116,13 +118,13 @@ def test_another_user(control: Path) -> None:
         if subprocess.run([*become, sys.executable, "-c", ""], capture_output=True, check=False).returncode != 0:
             pytest.skip("another user may not run this Python")
         env = environment(PYTHONPATH=str(place), PYTHONDONTWRITEBYTECODE="1")
-        done = run(folder, "build", "cluster.yaml", env=env, before=become)
+        done = run(folder, "build", "cluster.yaml", "--base", env=env, before=become)
         assert done.returncode == 0, done.stderr
         ours, theirs = contents(folder / "out"), contents(control / "out")
         assert ours.keys() == theirs.keys()
         # That user may get another Python by the same name, which the record says: bundles must not differ.
         bundles = [name for name in theirs if name.endswith(".run")]
-        assert len(bundles) == 3
+        assert len(bundles) == 4
         assert {name: ours[name] for name in bundles} == {name: theirs[name] for name in bundles}
     finally:
         shutil.rmtree(place)

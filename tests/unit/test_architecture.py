@@ -66,7 +66,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "report.*",
     ),
     "build": ("build",),
-    "cli": ("cli", "commands", "trust_commands", "report_commands", "console", "__main__"),
+    "cli": ("cli", "commands", "trust_commands", "report_commands", "console", "signals", "__main__"),
 }
 RANK = {layer: rank for rank, layer in enumerate(LAYERS)}
 
