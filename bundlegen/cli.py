@@ -14,6 +14,7 @@ Usage:
   bundlegen diff OLD NEW [--json] [--verbose]
   bundlegen unlock-codes CLUSTER [--pki DIR] [--output FILE] [--verbose]
   bundlegen reconcile CHANGE RECEIPT... [--metrics FILE] [--json] [--verbose]
+  bundlegen packer SPEC [--output DIR] [--replace] [--json] [--quiet] [--verbose]
   bundlegen schema [change]
   bundlegen --version
   bundlegen --help
@@ -30,6 +31,7 @@ Commands:
   diff          say what changes on the hosts from one bundle or change to another; 0 nothing, 1 something
   unlock-codes  show the unlock codes of sealed bundles, on the terminal or in a new private file
   reconcile     compare the receipts of the hosts with the change: which host has run what; 6 unless all is well
+  packer        write templates for Packer that bake base.run into images, to out/<cluster>/packer/
   schema        print the JSON Schema of cluster.yaml, for editors; with the word change, that of change.json
 
 Options:
@@ -43,7 +45,7 @@ Options:
   --extension EXT  end the names of what is to be attached in EXT (such as txt), where others are not accepted
   --previous DIR  say in the record what changes from the change in this folder
   --metrics FILE   write the answer for node-exporter's textfile collector
-  --replace     put a change that comes out different in the place of the one that is there
+  --replace     put what comes out different in the place of what is there
   --at DATE     the moment for which certificates must be valid (default: now)
   --allowed-signers FILE  who may sign, as in ssh-keygen(1): a good signature of ID is then demanded
   --signer ID   the name in that file that must have signed
@@ -87,6 +89,7 @@ COMMANDS: Final = (
     "diff",
     "unlock-codes",
     "reconcile",
+    "packer",
     "schema",
 )
 _PROG: Final = "bundlegen"
@@ -228,6 +231,7 @@ def _run(words: Sequence[str]) -> int:
         "diff": _diff,
         "unlock-codes": _unlock_codes,
         "reconcile": _reconcile,
+        "packer": _packer,
         "schema": _schema,
     }
     return commands[arguments.command](arguments, Console(quiet=arguments.quiet))
@@ -311,6 +315,14 @@ def _reconcile(arguments: Arguments, console: Console) -> int:
 
     return report_commands.reconcile(
         arguments.change, arguments.receipts, arguments.metrics, console, as_json=arguments.json
+    )
+
+
+def _packer(arguments: Arguments, console: Console) -> int:
+    from bundlegen import packer_commands
+
+    return packer_commands.packer(
+        arguments.spec, arguments.output, console, replace=arguments.replace, as_json=arguments.json
     )
 
 

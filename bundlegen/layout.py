@@ -58,6 +58,10 @@ FIRST_CHANGE: Final = "create"
 BASE: Final = "base"
 """What the bundle that no host owns is called where hosts have their names: in ``base.run``, in diffs."""
 
+# In out/<cluster>/, beside the changes.
+PACKER_DIR: Final = "packer"
+PACKER_EXAMPLE: Final = "example.pkrvars.hcl"
+
 _DESTINATION: Final = re.compile(r"/?[A-Za-z0-9._+@-]+(?:/[A-Za-z0-9._+@-]+)*", re.ASCII)
 
 

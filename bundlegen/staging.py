@@ -52,6 +52,7 @@ class Staging:
         """Write the file ``name`` with exactly ``mode`` and return its size and SHA-256. Raises OutputError."""
         path, digest, size = self.folder / name, sha256(), 0
         with writing(self.final / name):
+            path.parent.mkdir(parents=True, exist_ok=True)
             # Exclusive and private from the first moment, whatever the umask.
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, layout.MODE_SECRET)
             with os.fdopen(handle, "wb") as stream:
@@ -99,6 +100,31 @@ class Staging:
             _sync(self.final.parent)
         return True
 
+    def commit_files(self, *, replace: bool) -> bool:
+        """As :meth:`commit`, for a folder in which people work too: files of others there are left alone.
+
+        What is replaced is replaced file by file, each in one step.
+        """
+        if not os.path.lexists(self.final):
+            return self.commit(replace=False)
+        with writing(self.final):
+            if self.final.is_symlink() or not self.final.is_dir():
+                raise OutputError(f"{self.final} exists and is not a folder", hint="move it away")
+            found = {name: file_sum(self.final / name) for name in self.sums}
+            new = [name for name, digest in self.sums.items() if found[name] != digest]
+            differing = sorted(name for name in new if os.path.lexists(self.final / name))
+            if differing and not replace:
+                said = "; ".join(_some([f"{name} differs" for name in differing]))
+                raise OutputError(
+                    f"{self.final} exists and would come out different: {said}",
+                    hint="keep your changes elsewhere, or give --replace",
+                )
+            for name in new:
+                (self.final / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.folder / name).replace(self.final / name)
+            _sync(self.final)
+        return bool(new)
+
 
 @contextmanager
 def staging(final: Path) -> Iterator[Staging]:
@@ -136,7 +162,11 @@ def differences(folder: Path, sums: Mapping[str, str]) -> list[str]:
     found += [f"{name} differs" for name in sorted(sums.keys() & there) if file_sum(folder / name) != sums[name]]
     # The bundles first: what differs for a host matters more than that the record of it differs too.
     found.sort(key=lambda sentence: layout.BUNDLE_SUFFIX not in sentence)
-    return found if len(found) <= 4 else [*found[:3], f"and {len(found) - 3} more"]
+    return _some(found)
+
+
+def _some(sentences: list[str]) -> list[str]:
+    return sentences if len(sentences) <= 4 else [*sentences[:3], f"and {len(sentences) - 3} more"]
 
 
 def file_sum(path: Path) -> str:

@@ -32,7 +32,20 @@ def test_every_shell_template_is_rendered_here() -> None:
         for name in resources.template_names()
         if name.removesuffix(".j2").endswith((".sh", ".bash")) or resources.template_text(name).startswith("#!")
     }
-    assert shell == {f"install/{name}" for name in installer.PARTS} | {"health-command.sh.j2"}
+    packer = {name for name in shell if name.startswith("packer/scripts/")}
+    assert shell == {f"install/{name}" for name in installer.PARTS} | {"health-command.sh.j2"} | packer
+    assert packer
+
+
+@pytest.mark.parametrize("name", [name for name in resources.template_names() if name.startswith("packer/scripts/")])
+def test_scripts_for_packer(name: str) -> None:
+    """Copied as they stand, to run on the builder or beside Packer."""
+    text = resources.template_text(name)
+    assert text.startswith("#!/bin/bash\n")
+    assert "\nset -Eeuo pipefail\n" in text
+    assert text.endswith('\nmain "$@"\n')
+    check([*SHELLCHECK, "-"], stdin=text)
+    check([*SHFMT, "-ln", "bash"], stdin=text)
 
 
 @pytest.mark.parametrize("name", RENDERED)

@@ -32,6 +32,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "spec",
         "spec_*",
         "render",
+        "packer",
         "plan",
         "member",
         "text",
@@ -66,7 +67,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "report.*",
     ),
     "build": ("build",),
-    "cli": ("cli", "commands", "trust_commands", "report_commands", "console", "signals", "__main__"),
+    "cli": ("cli", "commands", "*_commands", "console", "signals", "__main__"),
 }
 RANK = {layer: rank for rank, layer in enumerate(LAYERS)}
 

@@ -1,0 +1,38 @@
+#!/bin/bash
+# Runs on the machine that Packer runs on, before anything is uploaded: the files must be what SHA256SUMS lists, and that
+# must be signed where allowed_signers is set. Told by the template: CHANGE, FILES, SUMS, ALLOWED_SIGNERS, SIGNER.
+set -Eeuo pipefail
+: "${CHANGE:?}" "${FILES:?}" "${SUMS:?}" "${ALLOWED_SIGNERS?}" "${SIGNER?}"
+
+die() {
+  printf 'check: %s\n' "$*" >&2
+  exit 1
+}
+
+check_signature() {
+  [[ -n ${ALLOWED_SIGNERS} ]] || return 0
+  [[ -n ${SIGNER} ]] || die "allowed_signers is set: set signer as well, the name in it that must have signed"
+  [[ -f SHA256SUMS.sig ]] || die "${CHANGE} is not signed: it has no SHA256SUMS.sig (see bundlegen build --sign-key)"
+  ssh-keygen -Y verify -f "${ALLOWED_SIGNERS}" -I "${SIGNER}" -n bundlegen -s SHA256SUMS.sig < SHA256SUMS \
+    || die "the signature of ${CHANGE}/SHA256SUMS is not a good one of ${SIGNER}"
+}
+
+check_sums() {
+  local -a names digests
+  local index
+  read -ra names <<< "${FILES}"
+  read -ra digests <<< "${SUMS}"
+  for index in "${!names[@]}"; do
+    [[ -f ${names[index]} ]] || die "${CHANGE} has no ${names[index]}"
+    printf '%s  %s\n' "${digests[index]}" "${names[index]}" | sha256sum --check --strict \
+      || die "${CHANGE}/${names[index]} is not what was asked for: its SHA-256 should be ${digests[index]}"
+  done
+}
+
+main() {
+  cd -- "${CHANGE}"
+  check_signature
+  check_sums
+}
+
+main "$@"

@@ -1,0 +1,69 @@
+#!/bin/bash
+# Runs on the builder as root, last: takes away what every clone would otherwise share, lets bundlegen judge whether an
+# image of this machine may be shared, and removes the upload.
+# Told by the template: UPLOAD, LOGIN, REMOVE_SSH_HOST_KEYS, REMOVE_AUTHORIZED_KEYS.
+set -Eeuo pipefail
+: "${UPLOAD:?}" "${LOGIN:?}" "${REMOVE_SSH_HOST_KEYS:?}" "${REMOVE_AUTHORIZED_KEYS:?}"
+
+# What cloud-init did for the builder, it does again for each clone.
+forget_instance() {
+  ! command -v cloud-init > /dev/null || cloud-init clean --logs
+}
+
+forget_packages() {
+  ! command -v apt-get > /dev/null || apt-get -qq clean
+  ! command -v dnf > /dev/null || dnf -q clean all
+  rm -rf -- /var/lib/apt/lists/*
+}
+
+forget_logs() {
+  if command -v journalctl > /dev/null; then
+    journalctl --quiet --rotate --vacuum-time=1s || true
+  fi
+  rm -rf -- /var/log/journal/*
+  find /var/log -xdev -type f \( -name '*.gz' -o -name '*.[0-9]' -o -name '*.old' \) -delete
+  find /var/log -xdev -type f -exec truncate --size=0 -- {} +
+}
+
+forget_history() {
+  find /root /home -xdev -maxdepth 2 -type f -name '.*_history' -delete
+}
+
+forget_network() {
+  rm -f -- /etc/udev/rules.d/70-persistent-net.rules
+  rm -f -- /var/lib/dhcp/*.leases /var/lib/NetworkManager/*.lease
+}
+
+# A host draws new ones at its next boot from files that are empty or not there.
+forget_identity() {
+  rm -f -- /var/lib/systemd/random-seed
+  [[ -L /var/lib/dbus/machine-id ]] || rm -f -- /var/lib/dbus/machine-id
+  : > /etc/machine-id
+}
+
+forget_keys() {
+  local home
+  if [[ ${REMOVE_SSH_HOST_KEYS} == true ]]; then
+    rm -f -- /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
+  fi
+  [[ ${REMOVE_AUTHORIZED_KEYS} == true ]] || return 0
+  home=$(getent passwd "${LOGIN}" | cut -d : -f 6)
+  rm -f -- /root/.ssh/authorized_keys "${home:-/root}/.ssh/authorized_keys"
+}
+
+main() {
+  local -a options=()
+  trap 'rm -rf -- "${UPLOAD}"' EXIT
+  forget_instance
+  forget_packages
+  forget_logs
+  forget_history
+  forget_network
+  forget_identity
+  forget_keys
+  [[ ${REMOVE_SSH_HOST_KEYS} == true ]] || options=(--ignore ssh-host-keys)
+  sh "${UPLOAD}/base.run" -- hygiene "${options[@]}"
+  sync
+}
+
+main "$@"
