@@ -136,8 +136,9 @@ build {
 
   # The folder must be new: in one that is there already, somebody else could exchange what is uploaded.
   provisioner "shell" {
-    inline       = ["umask 077", "mkdir -- '${local.upload}'"]
-    pause_before = "2s"
+    inline          = ["umask 077", "mkdir -- '${local.upload}'"]
+    execute_command = local.as_is
+    pause_before    = "2s"
   }
 
   provisioner "file" {

@@ -161,6 +161,15 @@ class Host:
                     taken[f"{folder}/{left.name}"] = tree.Entry("left over", "", "", 0, "")
         return taken
 
+    def image(self, target: Path) -> Path:
+        """Copy all that the host, now down, has ever written to a folder: a layer that other hosts can be made of.
+
+        As with a disk, what was in its memory and in containerd's and kubelet's folders does not come along.
+        """
+        assert self._container is None, f"{self.name} is up"
+        run(["cp", "--archive", self._folder / "upper", target])
+        return target
+
     def console(self) -> str:
         return (self._folder / "console.log").read_text(errors="replace")
 

@@ -12,11 +12,11 @@ FILES = Path(__file__).parent / "files"
 
 # What a host may be assumed to have, plus what real kubelets and kubeadms look for (iptables to socat). No curl, no
 # etcdctl, no crictl: the installer has to do without. busybox lends its sh, faketime another date; python3 with its
-# modules is for the stand-ins alone and moved out of PATH.
+# modules is for the stand-ins alone and moved out of PATH. The SSH server is off until a test starts it.
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "iproute2", "procps", "kmod", "containerd", "runc", "openssl"),
     *("iptables", "ethtool", "conntrack", "socat"),
-    *("busybox-static", "faketime"),
+    *("busybox-static", "faketime", "openssh-server", "sudo"),
     *("python3", "python3-yaml", "python3-h2"),
 )
 STANDIN_PYTHON = Path("usr/libexec/standin/python3")
@@ -64,6 +64,7 @@ def _make(suite: str, target: Path) -> None:
     (target / "etc/kubernetes").mkdir()
     (target / "etc/kubernetes/manifests").mkdir(mode=0o755)
     _hide_python(target)
+    _forget_ssh_keys(target)
 
 
 def _copy(name: str, folder: Path, mode: int = 0o644) -> None:
@@ -76,6 +77,14 @@ def _enable(target: Path, wanted_by: str, unit: str) -> None:
     link = target / f"etc/systemd/system/{wanted_by}.wants/{unit}"
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(f"/lib/systemd/system/{unit}")
+
+
+def _forget_ssh_keys(target: Path) -> None:
+    """Hosts with the same host keys would be clones that nobody cleaned; a test that wants the server makes some."""
+    for key in (target / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    for link in (target / "etc/systemd/system").rglob("ssh*.service"):
+        link.unlink()
 
 
 def _hide_python(target: Path) -> None:
