@@ -3,7 +3,8 @@
 makeself itself would compress the same installer once per host, on disk, with whatever tar and gzip are installed.
 Here it writes the stub for one small folder that holds no secret; :meth:`Stub.header` then fills in each bundle's own
 sizes and sums. What follows the header is written by :mod:`bundlegen.payload`, so ``--check``, ``--list`` and
-``--noexec --target`` work as makeself documents them.
+``--noexec --target`` work as makeself documents them. Where the installer is run, the stub unpacks the first piece
+alone, and tells it where the images lie in the file.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ class Change(NamedTuple):
     times: int = 1
 
 
-_NEED: Final = r"(?P<kb>\d+)"
+_OWN_PIECE_ONLY: Final = (
+    r'\1; MS_kb=@ALL@; case "$0" in /*) BUNDLEGEN_FILE=$0 ;; *) BUNDLEGEN_FILE=$location/$0 ;; esac; '
+    r'if test x"$script" != x -a x"$keep" = xn; then filesizes=${filesizes%% *}; MS_kb=@KB@; fi'
+)
 _CHANGES: Final = (
     Change("keys unpack to memory where root has it, never to a disk", r"^TMPROOT=\$\{TMPDIR:=/tmp\}$", _UNPACK_ROOT),
     Change(
@@ -70,6 +74,25 @@ _CHANGES: Final = (
     Change(
         "a signal is no lock conflict: 130, as a shell has it", r"eval \$finish; exit 15$", "eval $finish; exit 130"
     ),
+    Change(
+        "the installer gets only its own piece, checked and unpacked: it reads the images itself",
+        r'^(location="`pwd`")$',
+        _OWN_PIECE_ONLY,
+    ),
+    Change(
+        "where the images are in this file",
+        r'^(offset=`head -n "\$skip" "\$0" \| wc -c \| (?:tr -d|sed) "[^"]+"`)$',
+        r"\1; BUNDLEGEN_IMAGES_AT=`expr $offset + ${filesizes%% *}`",
+    ),
+    Change("the installer is told so", r"^res=0$", "res=0; export BUNDLEGEN_FILE BUNDLEGEN_IMAGES_AT"),
+    Change(
+        "--info tells what the whole file unpacks to",
+        r"echo Uncompressed size: \d+ KB",
+        "echo Uncompressed size: @ALL@ KB",
+    ),
+    Change("--confirm tells what is unpacked", r"About to extract \d+ KB in", "About to extract $MS_kb KB in"),
+    Change("room is needed for that", r'test "\$leftspace" -lt \d+; then', 'test "$leftspace" -lt $MS_kb; then'),
+    Change("and the message says so", r"to decompress \$0 \(\d+ KB\)", "to decompress $0 ($MS_kb KB)"),
 )
 _VARIABLES: Final = (
     ("label", r'^label="bundlegen bundle"$'),
@@ -79,12 +102,6 @@ _VARIABLES: Final = (
     ("filesizes", r'^filesizes="\d+"$'),
     ("totalsize", r'^totalsize="\d+"$'),
 )
-_SIZES: Final = (
-    rf"echo Uncompressed size: {_NEED} KB",
-    rf"About to extract {_NEED} KB in",
-    rf'test "\$leftspace" -lt {_NEED}; then',
-    rf"to decompress \$0 \({_NEED} KB\)",
-)
 _FILLED: Final = (
     ("LABEL", r'^label="[^"\n]*"$'),
     ("CRC", r'^CRCsum="[0 ]+"$'),
@@ -92,6 +109,12 @@ _FILLED: Final = (
     ("SHA", r'^SHA="[0-9a-f ]+"$'),
     ("FILESIZES", r'^filesizes="[0-9 ]+"$'),
     ("TOTALSIZE", r'^totalsize="\d+"$'),
+)
+_NUMBERS: Final = (
+    ("ALL", r"(?<=^\techo Uncompressed size: )\d+(?= KB$)"),
+    ("ALL", r"(?<=; MS_kb=)\d+(?=; case )"),
+    ("KB", r"(?<=; MS_kb=)\d+(?=; fi$)"),
+    ("NEED", r'(?<=`" -gt )\d+(?=; then)'),
 )
 
 
@@ -103,8 +126,11 @@ class Stub:
     template: str
 
     def header(self, label: str, pieces: Sequence[Piece]) -> bytes:
-        """The stub of one bundle: ``label`` is shown by ``--info``; the sizes and sums are those of ``pieces``."""
-        kilobytes = -(-sum(piece.unpacked for piece in pieces) // 1024) + 64
+        """The stub of one bundle: ``label`` is shown by ``--info``; the sizes and sums are those of ``pieces``.
+
+        The first piece is all that an installer run unpacks; the others are images.
+        """
+        everything, own = (-(-sum(piece.unpacked for piece in some) // 1024) + 64 for some in (pieces, pieces[:1]))
         values = {
             "LABEL": f'label="{label}"',
             "CRC": f'CRCsum="{" ".join("0" * 10 for _ in pieces)}"',
@@ -112,8 +138,9 @@ class Stub:
             "SHA": f'SHA="{" ".join(piece.sha256 for piece in pieces)}"',
             "FILESIZES": f'filesizes="{" ".join(str(piece.size) for piece in pieces)}"',
             "TOTALSIZE": f'totalsize="{sum(piece.size for piece in pieces)}"',
-            "KB": str(kilobytes),
-            "NEED": str(kilobytes + 4096),
+            "ALL": str(everything),
+            "KB": str(own),
+            "NEED": str(own + 4096),
         }
         return re.sub("@([A-Z0-9]+)@", lambda match: values[match[1]], self.template).encode("ascii")
 
@@ -178,11 +205,6 @@ def adapt(archive: bytes) -> Stub:
         text = _replaced(text, change.pattern, change.replacement, change.times, change.why)
     for variable, pattern in _VARIABLES:
         text = _replaced(text, pattern, f"@{variable.upper()}@", 1, variable)
-    for pattern in _SIZES:
-        match = re.search(pattern, text)
-        if match is None:
-            raise _unknown(f"no {pattern!r}")
-        text = text[: match.start("kb")] + "@KB@" + text[match.end("kb") :]
     if text.count("\n") != before:
         raise _unknown("its stub has other lines")
     return Stub(version[1], text)
@@ -196,9 +218,9 @@ def blanked(stub: bytes) -> str:
     text = stub.decode("ascii", "replace")
     for variable, pattern in _FILLED:
         text = re.sub(pattern, f"@{variable}@", text, count=1, flags=re.MULTILINE)
-    for pattern in _SIZES:
-        text = re.sub(pattern, lambda match: match[0].replace(match["kb"], "@KB@"), text, count=1)
-    return re.sub(r'(?<=`" -gt )\d+(?=; then)', "@NEED@", text, count=1)
+    for number, pattern in _NUMBERS:
+        text = re.sub(pattern, f"@{number}@", text, count=1, flags=re.MULTILINE)
+    return text
 
 
 def _replaced(text: str, pattern: str, replacement: str, count: int, what: str) -> str:

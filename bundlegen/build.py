@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from bundlegen import archive, imageinfo, images, layout, payload, resources
+from bundlegen import archive, imageinfo, imagepack, images, layout, payload, resources
 from bundlegen.certinfo import CertInfo, describe
-from bundlegen.errors import OutputError, Problem, SpecError, UsageError, VerificationError
+from bundlegen.errors import Problem, SpecError, UsageError, VerificationError
 from bundlegen.loader import load
 from bundlegen.pki import catalog, unlock
 from bundlegen.pki.store import Issued, Store, survey
 from bundlegen.plan import (
     BundlePlan,
+    ImageSet,
     Window,
     configuration,
     image_entries,
@@ -107,10 +108,11 @@ def build(
         issued_now(issued.new)
         codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
         with staging(folder) as stage, stage.scratch() as scratch:
-            plans = list(_plans(cluster, issued, script, carried, codes))
+            shared = imagepack.compress(carried, scratch, step)
+            brought = imagepack.described(carried, shared)
+            plans = list(_plans(cluster, issued, script, brought, codes))
             if options.base:
-                plans.append(_base_plan(cluster, script, carried))
-            shared = _image_pieces(plans[0], scratch, step)
+                plans.append(_base_plan(cluster, script, brought))
             finished = []
             for number, plan in enumerate(plans, start=1):
                 packed = _pack(plan, stub, shared, stage, cluster)
@@ -164,15 +166,16 @@ def listing(spec: Path, pki: Path, *, base: bool = False) -> Listing:
     carried = images.survey(loaded.images, spec)
     found = survey(pki, cluster)
     renderer = Renderer(cluster, "", resources.template_text)
+    brought = image_entries(imagepack.described(carried))
     hosts = []
     for host in cluster.hosts:
         rows = [(each.destination, each.mode, each.what) for each in configuration(cluster, host, renderer)]
         for file in catalog.host_files(cluster, host):
             mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
             rows.append((layout.pki_path(file.path), mode, catalog.what(file)))
-        rows += [(each.destination, each.mode, each.what) for each in image_entries(carried.files, b"")]
+        rows += [(each.destination, each.mode, each.what) for each in brought]
         hosts.append((host.name, tuple(sorted(rows))))
-    files = [*shared_configuration(cluster, renderer, layout.BASE_DIR), *image_entries(carried.files, b"")]
+    files = [*shared_configuration(cluster, renderer, layout.BASE_DIR), *brought]
     shared = tuple(sorted((each.destination, each.mode, each.what) for each in files)) if base else None
     warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings + _unmet(cluster, carried, spec)
     return Listing(cluster, tuple(hosts), shared, found.new, warnings)
@@ -196,7 +199,11 @@ def _signature(sums: bytes, key: Path, folder: Path) -> bytes:
 
 
 def _plans(
-    cluster: Cluster, issued: Issued, script: bytes, carried: images.Carried, codes: Mapping[str, str]
+    cluster: Cluster,
+    issued: Issued,
+    script: bytes,
+    brought: ImageSet,
+    codes: Mapping[str, str],
 ) -> Iterable[BundlePlan]:
     renderer = Renderer(cluster, issued.token, resources.template_text)
     ca = describe(issued.ca.certificate)
@@ -211,9 +218,7 @@ def _plans(
             ca=issued.ca,
             window=_window(host, issued, [ca, *(describe(pair.certificate) for pair in leaves.values())]),
             change=layout.FIRST_CHANGE,
-            images=carried.files,
-            image_list=carried.index,
-            architecture=carried.machine,
+            images=brought,
             unlock_code=codes.get(host.name, ""),
         )
 
@@ -227,15 +232,13 @@ def _check_base(cluster: Cluster, spec: Path) -> None:
             raise SpecError([Problem(str(spec), f"hosts[{index}].name", message, hint)])
 
 
-def _base_plan(cluster: Cluster, script: bytes, carried: images.Carried) -> BundlePlan:
+def _base_plan(cluster: Cluster, script: bytes, brought: ImageSet) -> BundlePlan:
     return plan_base(
         cluster,
         renderer=Renderer(cluster, "", resources.template_text),
         installer=script,
         change=layout.FIRST_CHANGE,
-        images=carried.files,
-        image_list=carried.index,
-        architecture=carried.machine,
+        images=brought,
     )
 
 
@@ -261,24 +264,6 @@ def _pack(
         if entry.destination.endswith(".crt") and entry.content is not None
     }
     return record.Packed(plan, size, digest, certificates)
-
-
-def _image_pieces(plan: BundlePlan, scratch: Path, step: Step) -> list[payload.Piece]:
-    """Every image compressed, once for all bundles: they carry the same ones."""
-    archives = [(entry, entry.source) for entry in plan.entries if entry.source is not None]
-    pieces = []
-    for number, (image, source) in enumerate(archives):
-        step("compressing images", number, len(archives))
-        try:
-            pieces.append(payload.image_piece(image, images.blocks(source), scratch / str(number)))
-        except OSError as error:
-            raise OutputError(
-                f"cannot pack {source}: {error.strerror}", hint="free some space and try again"
-            ) from error
-        except ValueError as error:
-            raise OutputError(f"cannot pack {source}: {error}", hint="build again when nothing writes to it") from error
-        step("compressing images", number + 1, len(archives))
-    return pieces
 
 
 def _unmet(cluster: Cluster, carried: images.Carried, spec: Path) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Carried:
-    """What bundles carry: ``files``, the ``images`` in them, and the list of these that goes with them.
+    """What bundles carry: ``files`` by name, the ``images`` in them, and the list of these that goes with them.
 
     ``machine``: the architecture of all images, as ``uname -m`` says it; empty: any.
     """
@@ -107,7 +107,7 @@ def survey(paths: Sequence[Path], spec: Path) -> Carried:
     if problems:
         raise SpecError(problems)
     return Carried(
-        tuple(ImageFile(name, each.path, each.sha256, each.size) for name, each in archives.items()),
+        tuple(ImageFile(name, each.path, each.sha256, each.size) for name, each in sorted(archives.items())),
         tuple(image for each in archives.values() for image in each.images),
         _list(archives),
         _machine(archives.values(), spec),

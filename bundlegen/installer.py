@@ -20,6 +20,7 @@ PARTS: Final[tuple[str, ...]] = (
     "place.sh",
     "kubelet.sh",
     "pod.sh",
+    "pieces.sh",
     "images.sh",
     "http.sh",
     "probe.sh",

@@ -17,6 +17,7 @@ MANIFEST: Final = "MANIFEST"
 FILES: Final = "files"
 IMAGES: Final = "images"
 IMAGE_LIST: Final = f"{IMAGES}/LIST"
+IMAGE_PIECES: Final = f"{IMAGES}/PIECES"
 SEALED: Final = "sealed"
 FIRSTBOOT_SERVICE: Final = "firstboot/bundlegen-firstboot.service"
 FIRSTBOOT_CONF: Final = "firstboot/firstboot.conf"
@@ -88,6 +89,11 @@ def payload_path(destination: str) -> str:
 def sealed_path(destination: str) -> str:
     """Where in the payload the encrypted form of a placed file is."""
     return f"{SEALED}{destination}"
+
+
+def is_archive(destination: str) -> bool:
+    """Whether what MANIFEST calls so is an image archive, which is a piece of its own."""
+    return destination.startswith(f"{IMAGES}/") and destination not in (IMAGE_LIST, IMAGE_PIECES)
 
 
 def is_destination(text: str) -> bool:

@@ -102,6 +102,15 @@ def image_piece(image: Entry, source: Iterable[bytes], target: Path) -> Piece:
     return Piece(size, digest.hexdigest(), image.size, path=target)
 
 
+def image_index(pieces: Iterable[tuple[str, Piece]]) -> bytes:
+    """The content of images/PIECES: a line per archive, by name in the order in which the pieces follow one another."""
+    lines, offset = [], 0
+    for name, piece in pieces:
+        lines.append(f"{name} {offset} {piece.size} {piece.sha256}\n")
+        offset += piece.size
+    return "".join(lines).encode("ascii")
+
+
 def _pack(content: bytes) -> bytes:
     """One gzip member; zlib writes its header, without name or time, as gzip's own module does not in every Python."""
     packer = zlib.compressobj(_IMAGE_LEVEL, zlib.DEFLATED, 31)

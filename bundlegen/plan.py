@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bundlegen import layout, sealing
 from bundlegen.pki import catalog
@@ -52,6 +52,28 @@ class ImageFile:
     path: Path
     sha256: str
     size: int
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The image archives that every bundle brings, by name.
+
+    ``index`` and ``pieces``: the content of images/LIST and images/PIECES; ``architecture``: of all the images, as
+    ``uname -m`` says it, empty for any.
+    """
+
+    files: tuple[ImageFile, ...] = ()
+    index: bytes = b""
+    pieces: bytes = b""
+    architecture: str = ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What bundle.conf says of them."""
+        return {"ARCHITECTURE": self.architecture, "IMAGES_FILE": ""}
+
+
+NO_IMAGES: Final = ImageSet()
 
 
 @dataclass(frozen=True)
@@ -105,16 +127,13 @@ def plan_host(
     ca: KeyPair,
     window: Window,
     change: str,
-    images: Sequence[ImageFile] = (),
-    image_list: bytes = b"",
-    architecture: str = "",
+    images: ImageSet = NO_IMAGES,
     unlock_code: str = "",
 ) -> BundlePlan:
     """The bundle of one host.
 
     ``leaves``: the host's certificates by catalogue name; ``installer``: the bytes of install.sh; ``change``: the
-    change's name; ``image_list``: the content of images/LIST, carried where there are images;
-    ``architecture``: of the carried images, as ``uname -m`` says it, empty for any;
+    change's name; ``images``: what it brings of them;
     ``unlock_code``: what the keys are sealed under, empty where they are not.
     """
     facts = {
@@ -122,7 +141,7 @@ def plan_host(
         "ISSUED_AT": str(int(window.issued_at.timestamp())),
         "NOT_BEFORE": str(int(window.not_before.timestamp())),
         "NOT_AFTER": str(int(window.not_after.timestamp())),
-        "ARCHITECTURE": architecture,
+        **images.facts,
         "SEALED": "yes" if unlock_code else "no",
     }
     entries = [
@@ -133,50 +152,42 @@ def plan_host(
         *configuration(cluster, host, renderer),
         *sealed(pki_entries(cluster, host, leaves, ca), unlock_code),
     ]
-    entries += image_entries(images, image_list)
+    entries += image_entries(images)
     return BundlePlan(host.name, tuple(sorted(entries, key=lambda each: each.destination)))
 
 
 def plan_base(
-    cluster: Cluster,
-    *,
-    renderer: Renderer,
-    installer: bytes,
-    change: str,
-    images: Sequence[ImageFile] = (),
-    image_list: bytes = b"",
-    architecture: str = "",
+    cluster: Cluster, *, renderer: Renderer, installer: bytes, change: str, images: ImageSet = NO_IMAGES
 ) -> BundlePlan:
     """The bundle that an image for every host is made with: what all of them share, and nothing that tells one apart.
 
     The arguments are those of :func:`plan_host`; ``renderer`` needs no token, since no text here holds it.
     """
-    facts = {"CHANGE": change, "ARCHITECTURE": architecture}
+    facts = {"CHANGE": change, **images.facts}
     entries = [
         entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
         entry(layout.CONF, renderer.base_conf(facts).encode(), layout.MODE_SECRET, "what all hosts share"),
         *shared_configuration(cluster, renderer, layout.BASE_DIR),
-        *image_entries(images, image_list),
+        *image_entries(images),
     ]
     return BundlePlan(layout.BASE, tuple(sorted(entries, key=lambda each: each.destination)), layout.KIND_BASE)
 
 
-def image_entries(images: Sequence[ImageFile], image_list: bytes) -> list[Entry]:
-    """The container images as they are carried, and what says what is in them."""
-    entries = [
-        Entry(
-            f"{layout.IMAGES}/{image.name}",
-            layout.MODE_PLAIN,
-            image.sha256,
-            image.size,
-            "container image",
-            source=image.path,
-        )
-        for image in images
+def image_entries(images: ImageSet) -> list[Entry]:
+    """The image archives as they are carried, what is in them, and where they are."""
+    if not images.files:
+        return []
+    return [
+        *(image_entry(image) for image in images.files),
+        entry(layout.IMAGE_LIST, images.index, layout.MODE_PLAIN, "which image is in which archive"),
+        entry(layout.IMAGE_PIECES, images.pieces, layout.MODE_PLAIN, "where the compressed archives are"),
     ]
-    if images:
-        entries.append(entry(layout.IMAGE_LIST, image_list, layout.MODE_PLAIN, "which image is in which archive"))
-    return entries
+
+
+def image_entry(image: ImageFile) -> Entry:
+    """The entry of an image archive, whose bytes stay where they are."""
+    name = f"{layout.IMAGES}/{image.name}"
+    return Entry(name, layout.MODE_PLAIN, image.sha256, image.size, "container image", source=image.path)
 
 
 def configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list[Entry]:

@@ -139,14 +139,14 @@ class Renderer:
     def bundle_conf(self, host: Host, facts: Mapping[str, str]) -> str:
         """``bundle.conf``: everything install.sh has to know about ``host``.
 
-        ``facts`` are the values that are not in the specification: CHANGE, ISSUED_AT, NOT_BEFORE, NOT_AFTER and
-        ARCHITECTURE.
+        ``facts`` are the values that are not in the specification: CHANGE, ISSUED_AT, NOT_BEFORE, NOT_AFTER,
+        ARCHITECTURE and IMAGES_FILE.
         """
         return self._conf({**conf_values(self._cluster, host, self._token), **facts})
 
     def base_conf(self, facts: Mapping[str, str]) -> str:
         """``bundle.conf`` of the bundle for images: the same keys, empty where they would tell a host or a cluster's
-        data apart. ``facts`` are CHANGE and ARCHITECTURE."""
+        data apart. ``facts`` are CHANGE, ARCHITECTURE and IMAGES_FILE."""
         values = {**conf_values(self._cluster, self._cluster.hosts[0], ""), **facts}
         own = {"KIND": layout.KIND_BASE, "STATE_DIR": layout.BASE_DIR}
         return self._conf({**values, **dict.fromkeys(IDENTITY, ""), **own})

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import IO, Final
 from bundlegen import layout
 from bundlegen.errors import VerificationError
 from bundlegen.payload import Piece
+from bundlegen.trust import carried
+from bundlegen.trust.carried import CarriedImage
 from bundlegen.trust.pieces import Contents, Packed, PayloadError, Saver, unpack
 
 _STUB_MAX: Final = 256 * 1024
@@ -41,6 +44,7 @@ class Bundle:
 
     ``files`` holds the small files by their path in the payload, images are hashed only; ``sizes`` has the size of
     every file. ``sha256`` is of the whole file; ``stub`` the text before the pieces; ``digest`` of MANIFEST.
+    ``images``: where the image archives are, on board or, as bundle.conf says, in a file beside the bundle.
     ``sealed``: the destinations whose files are there only in their encrypted form.
     """
 
@@ -50,6 +54,7 @@ class Bundle:
     sha256: str
     stub: bytes = field(repr=False)
     pieces: tuple[Piece, ...]
+    images: tuple[CarriedImage, ...]
     conf: Mapping[str, str]
     manifest: tuple[ManifestLine, ...]
     digest: str
@@ -123,12 +128,15 @@ def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bun
     whole = hashlib.sha256(stub)
     contents = Contents(status.st_size)
     pieces, position = [], length
+    archives: list[str] = []
     for number, (size, expected) in enumerate(zip(sizes, sums, strict=True), start=1):
         stream.seek(position)
         position += size
         packed = Packed(stream, size, whole)
         skipping = bool(hashed) and number > 1
+        known = set(contents.sizes)
         pieces.append(Piece(size, expected, unpack(packed, contents, headers_only=skipping, save=save)))
+        archives += _archives(path, number, contents.sizes.keys() - known)
         if skipping:
             continue
         packed.drain()
@@ -141,6 +149,10 @@ def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bun
     manifest = _manifest(path, manifest_text)
     sealed = _sealed(conf, manifest)
     _compare(path, manifest, sealed, contents)
+    try:
+        images = carried.images(contents.files, conf, list(zip(archives, pieces[1:], strict=True)))
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
     return Bundle(
         path=path,
         size=status.st_size,
@@ -148,6 +160,7 @@ def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bun
         sha256=hashed or whole.hexdigest(),
         stub=stub,
         pieces=tuple(pieces),
+        images=images,
         conf=conf,
         manifest=manifest,
         digest=digest,
@@ -177,6 +190,14 @@ def _pieces(path: Path, stub: bytes) -> tuple[list[int], list[str]]:
     return [int(size) for size in sizes[1].split()], sums[1].decode().split()
 
 
+def _archives(path: Path, number: int, names: AbstractSet[str]) -> list[str]:
+    """The image archives in a piece: one, and nothing else, in each but the first. Raises VerificationError."""
+    found = sorted(name.removeprefix(f"{layout.IMAGES}/") for name in names if layout.is_archive(name))
+    if (len(names), len(found)) != (1, 1) if number > 1 else found:
+        raise _damaged(path, f"piece {number} does not hold what it should")
+    return found
+
+
 def _conf(path: Path, content: bytes) -> dict[str, str]:
     values: dict[str, str] = {}
     for line in _lines(content):
@@ -196,7 +217,10 @@ def _conf(path: Path, content: bytes) -> dict[str, str]:
 
 
 _NEEDED: Final = frozenset(
-    ("ADDRESS", "BUNDLEGEN_VERSION", "CHANGE", "CLUSTER", "HOST", "KIND", "KUBERNETES_VERSION", "MEMBERS", "SEALED")
+    (
+        *("ADDRESS", "BUNDLEGEN_VERSION", "CHANGE", "CLUSTER", "HOST", "IMAGES_FILE", "KIND"),
+        *("KUBERNETES_VERSION", "MEMBERS", "SEALED"),
+    )
 )
 
 

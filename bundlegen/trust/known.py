@@ -10,13 +10,13 @@ from bundlegen import __version__, archive, resources
 from bundlegen.trust.bundle import Bundle
 
 STUBS: Final = {
-    "1c6342daaa9aebed6392884e62b7c14f4721efe966a2d4be5186fba12a16f93b": "2.4.5",
-    "a2dbebfa38572826180c3ab32625b89fc008399e154328b03af9805bb75ee6e9": "2.5.0",
+    "bb5dd02d2e9782986c9d7dc35894f3675b5198ce56ac7a89e134f17dbd4905e1": "2.4.5",
+    "fe501526702bf8cde90272ef8de417d9c7863a965142b487968bee993341c255": "2.5.0",
 }
 """Makeself's version by the SHA-256 of the stub's template that :func:`bundlegen.archive.adapt` makes of it.
 
 In the table, so that a stub is judged without makeself installed. A change to what archive.py changes in the stub adds
-lines; the old ones stay, for the bundles that are out there.
+lines; those of a release stay, for the bundles that are out there.
 """
 
 INSTALLERS: Final[dict[str, str]] = {}

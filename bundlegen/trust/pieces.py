@@ -183,7 +183,7 @@ def _name(raw: bytes) -> str:
 
 
 def _file(source: _Unpacked, contents: Contents, name: str, size: int, save: Saver | None) -> None:
-    if name.startswith(f"{layout.IMAGES}/"):
+    if layout.is_archive(name):
         if save is None:
             contents.sums[name] = _copy(source, size, lambda _block: None)
         else:

@@ -26,6 +26,7 @@ readonly CONF_SHAPES=(
   "FORMAT ${NUMBER_SHAPE}"
   "HEALTH_COMMAND ${PATH_SHAPE}"
   "HOST ${NAME_SHAPE}"
+  "IMAGES_FILE (images[.]tar[.]gz)?"
   "INITIAL_CLUSTER [][0-9A-Za-z=:/.,-]+"
   "INITIAL_CLUSTER_TOKEN [^ ]+"
   "ISSUED_AT ${NUMBER_SHAPE}"
@@ -138,6 +139,10 @@ verify_payload() {
     fi
     ! sealed "${ENTRY_PATH[index]}" || continue
     file=$(payload_file "${ENTRY_PATH[index]}")
+    # archives that were not unpacked are looked at where they are needed
+    if [[ ${ENTRY_PATH[index]} == images/* && ${ENTRY_PATH[index]} != images/@(LIST|PIECES) && ! -e ${file} ]]; then
+      continue
+    fi
     if [[ -f ${file} && -r ${file} && ! -L ${file} ]]; then
       files+=("${file}")
       wanted+=("${index}")

@@ -21,8 +21,11 @@ check_tools() {
   for tool in "${TOOLS[@]}"; do
     have "${tool}" || missing+=" ${tool}"
   done
+  ((${#PIECES[@]} == 0)) || for tool in dd gzip tar; do
+    have "${tool}" || missing+=" ${tool}"
+  done
   if [[ -n ${missing} ]]; then
-    verdict tools failed "these programs are missing:${missing}" "Install the packages coreutils and openssl."
+    verdict tools failed "these programs are missing:${missing}" "Install the packages coreutils, openssl, gzip and tar."
   else
     verdict tools ok "bash ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}, coreutils and openssl are there"
   fi
@@ -106,7 +109,7 @@ free_kib() {
 check_disk() {
   local path image=0 needed free short='' archive
   while read -r archive; do
-    image=$((image + $(stat -c %s -- "${HERE}/${archive}") / 1024))
+    image=$((image + $(archive_kib "${archive}")))
   done < <(carried_archives)
   # payload and kept files are well below a MiB; etcd preallocates 64 MiB of log, twice
   for path in "${CONF[PKI_DIR]} 4096" "${CONF[STATE_DIR]} 8192" "${CONF[DATA_DIR]} 204800" "/var/lib/containerd $((image * 3))"; do

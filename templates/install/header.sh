@@ -28,6 +28,8 @@ IGNORED=()       # --ignore: names of checks that only warn
 CALLER_PWD=''    # where the archive was started: its stub changes to the unpacked payload
 CALLER_TMPDIR='' # where the archive's stub may have left folders of dead runs
 HERE=''          # the folder of the payload: where this script is
+BUNDLE_FILE=''   # the bundle's own file, if the archive's stub started this
+IMAGES_AT=''     # where in it the images begin
 
 # The caller's environment must not matter: an operator's proxy, IFS, locale or PATH is not ours. Nothing of it
 # goes to the programs we start; what steers bash itself is unset. (A variable that is merely called like one
@@ -36,10 +38,13 @@ clean_environment() {
   local name
   CALLER_PWD=${USER_PWD:-${PWD}}
   CALLER_TMPDIR=${TMPDIR-}
+  # said by the stub, or by anybody: what is read there is checked before it is used
+  BUNDLE_FILE=${BUNDLEGEN_FILE-} IMAGES_AT=${BUNDLEGEN_IMAGES_AT-}
+  [[ ${BUNDLE_FILE} == /* ]] || BUNDLE_FILE=''
   for name in $(compgen -e); do
     [[ ${name} == TERM ]] || export -n "${name?}" 2> /dev/null || true
   done
-  unset BASH_COMPAT BASH_ENV BASH_XTRACEFD CDPATH ENV EXECIGNORE FIGNORE GLOBIGNORE IFS LANG LANGUAGE \
+  unset BASH_COMPAT BASH_ENV BASH_XTRACEFD BUNDLEGEN_FILE BUNDLEGEN_IMAGES_AT CDPATH ENV EXECIGNORE FIGNORE GLOBIGNORE IFS LANG LANGUAGE \
     "${!LC_@}" POSIXLY_CORRECT PS4 TIMEFORMAT TMPDIR TZ
   export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
   export LC_ALL=C HOME=/root

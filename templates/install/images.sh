@@ -16,14 +16,6 @@ images() {
   fi
 }
 
-# carried_archives: the image archives of this bundle, relative to the payload.
-carried_archives() {
-  local path
-  for path in "${ENTRY_PATH[@]}"; do
-    [[ ${path} != images/* || ${path} == images/LIST ]] || printf '%s\n' "${path}"
-  done
-}
-
 # carried_images [ARCHIVE]: "ID NAME" of each image in it, or in any; images/LIST has "ID ARCHIVE NAME".
 carried_images() {
   local id archive name
@@ -73,12 +65,13 @@ runtime_knows() {
   fi
 }
 
-# load_archive FILE: into the store that kubelet's runtime uses; its words on standard error.
+# load_archive ARCHIVE: into the store that kubelet's runtime uses; its words on standard error.
 load_archive() {
   if [[ ${RUNTIME_KIND} == crio ]]; then
-    podman load --quiet --input "$1" > /dev/null
+    # podman writes what it reads from a pipe to a file first: not to memory
+    image_stream "$1" 2> /dev/null | TMPDIR=/var/tmp podman load --quiet > /dev/null
   else
-    images import "$1" > /dev/null
+    image_stream "$1" 2> /dev/null | images import - > /dev/null
   fi
 }
 
@@ -148,7 +141,9 @@ import_archive() {
     ids[${name}]+=" ${id}"
     runtime_knows "${name}" || note image "${name}"
   done < <(carried_images "$1")
-  if ! words=$(load_archive "${HERE}/$1" 2>&1); then
+  if ! words=$(load_archive "$1" 2>&1); then
+    have_archive "$1" || die "${EXIT_ROLLED_BACK}" "$1 can no longer be read as it was, from ${PIECES_IN:-${HERE}/$1}" \
+      "The medium was removed or fails. Copy the bundle to this host and run it from there."
     [[ ${words} != *'no space left'* ]] || advice='Make room in the file system of the image store, usually /var/lib/containerd.'
     die "${EXIT_ROLLED_BACK}" "the runtime did not accept $1: ${words##*$'\n'}" "${advice}"
   fi
@@ -168,7 +163,7 @@ check_image() {
   if ((found == 0)); then
     verdict "$1" ok "$2 is in the runtime"
   elif carries_image "$2"; then
-    verdict "$1" ok "$2 is carried by this bundle"
+    verdict "$1" ok "$2 comes with this bundle"
   elif ((found == 2)); then
     verdict "$1" warning "cannot tell whether the runtime has $2, as $3: there is neither crictl nor ctr" "Make sure that it has."
   else

@@ -10,6 +10,7 @@ do_install() {
     return 0
   fi
   phase preflight
+  find_pieces
   must_pass
   open_keys
   if running && probe_local; then minimum=member; fi
@@ -161,6 +162,7 @@ main() {
   parse_arguments "$@"
   load_bundle
   verify_payload
+  load_pieces
   sweep_unpacked
   [[ ${VERB} == preflight ]] || need_root
   case ${VERB} in

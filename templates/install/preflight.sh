@@ -76,6 +76,7 @@ preflight_json() {
 
 do_preflight() {
   local code=0
+  find_pieces
   preflight
   ((FAILED == 0)) || code=${EXIT_PREFLIGHT}
   if [[ ${JSON} == yes ]]; then

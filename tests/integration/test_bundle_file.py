@@ -14,7 +14,7 @@ import pytest
 
 from bundlegen import archive, layout
 from bundlegen.errors import ToolError
-from bundlegen.payload import Piece, configuration_piece, image_piece
+from bundlegen.payload import Piece, configuration_piece, image_index, image_piece
 from bundlegen.plan import BundlePlan, Entry, entry
 from bundlegen.trust import bundle
 
@@ -27,10 +27,13 @@ printf '%s\\n' "$PWD" > "$TOLD/where"
 stat -c %a . > "$TOLD/mode"
 stat -f -c %T . > "$TOLD/disk"
 printf '<%s>' "$@" > "$TOLD/arguments"
-cat images/* 2> /dev/null > "$TOLD/images"
+printf '%s\\n' "$BUNDLEGEN_FILE" > "$TOLD/file"
+tail -c "+$((BUNDLEGEN_IMAGES_AT + 1))" "$BUNDLEGEN_FILE" > "$TOLD/pieces"
+ls > "$TOLD/unpacked"
+cat images/*.tar 2> /dev/null > "$TOLD/images"
 exit "${CODE:-0}"
 """
-CONF = "ADDRESS BUNDLEGEN_VERSION CHANGE CLUSTER HOST KIND KUBERNETES_VERSION MEMBERS"
+CONF = "ADDRESS BUNDLEGEN_VERSION CHANGE CLUSTER HOST IMAGES_FILE KIND KUBERNETES_VERSION MEMBERS"
 LABEL = archive.label("prod", "create", "infra0")
 
 
@@ -59,17 +62,19 @@ def make(folder: Path, stub: archive.Stub, images: int = 0) -> Path:
         entry(layout.CONF, conf.encode(), 0o600, "conf"),
         entry("/etc/kubernetes/pki/etcd/ca.crt", b"certificate", 0o644, "a certificate"),
     ]
-    sources = []
+    carried = []
     for number in range(images):
         content = f"image {number}".encode() * 70_000
         source = folder / f"{number}.tar"
         source.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         entries.append(Entry(f"images/{number}.tar", 0o644, digest, len(content), "image", source=source))
-        sources.append((entries[-1], source))
+        carried.append((f"{number}.tar", image_piece(entries[-1], [content], folder / f"{digest}.gz")))
+    if carried:
+        entries.append(entry(layout.IMAGE_LIST, b"", 0o644, "list"))
+        entries.append(entry(layout.IMAGE_PIECES, image_index(carried), 0o644, "pieces"))
     plan = BundlePlan("infra0", tuple(sorted(entries, key=lambda each: each.destination)))
-    pieces = [configuration_piece(plan)]
-    pieces += [image_piece(image, [source.read_bytes()], folder / f"{image.sha256}.gz") for image, source in sources]
+    pieces = [configuration_piece(plan), *(piece for _, piece in carried)]
     path = folder / "infra0.run"
     with path.open("wb") as stream:
         stream.write(stub.header(LABEL, pieces))
@@ -78,12 +83,14 @@ def make(folder: Path, stub: archive.Stub, images: int = 0) -> Path:
     return path
 
 
-def run(shell: list[str], path: Path, *words: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    told = path.parent / "told"
-    told.mkdir(exist_ok=True)
+def run(
+    shell: list[str], path: Path, *words: str, stdin: str = "", told_in: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    folder = told_in or path.parent
+    (folder / "told").mkdir(exist_ok=True)
     return subprocess.run(
-        [*shell, str(path), *words], cwd=path.parent, input=stdin, capture_output=True, text=True, timeout=60,
-        env={"PATH": os.environ["PATH"], "TOLD": str(told), "TMPDIR": str(path.parent), **env}, check=False,
+        [*shell, str(path), *words], cwd=folder, input=stdin, capture_output=True, text=True, timeout=60,
+        env={"PATH": os.environ["PATH"], "TOLD": str(folder / "told"), "TMPDIR": str(folder), **env}, check=False,
     )  # fmt: skip
 
 
@@ -149,10 +156,38 @@ def test_it_unpacks_privately_and_is_gone_afterwards(shell: list[str], made: Pat
         assert told(made, "disk") == "tmpfs"
 
 
-def test_images_arrive_whole(shell: list[str], tmp_path: Path, stub: archive.Stub) -> None:
+@pytest.mark.parametrize("where", ["as it is", "./", "from its folder"])
+def test_the_installer_is_told_where_the_images_are_and_they_are_not_unpacked(
+    shell: list[str], tmp_path: Path, stub: archive.Stub, where: str
+) -> None:
     made = make(tmp_path, stub, images=2)
-    assert run(shell, made).returncode == 0
+    names = {"as it is": made, "./": Path("./infra0.run"), "from its folder": Path("infra0.run")}
+    done = run(shell, names[where], told_in=tmp_path, BUNDLEGEN_FILE="/etc/passwd", BUNDLEGEN_IMAGES_AT="1")
+    assert done.returncode == 0, done.stderr
+    assert Path(told(made, "file")) == made
+    assert told(made, "images") == ""
+    assert set(told(made, "unpacked").split()) == {"MANIFEST", "bundle.conf", "files", "images", "install.sh"}
+    sent = (tmp_path / "told" / "pieces").read_bytes()
+    pieces = bundle.read(made).images
+    assert [hashlib.sha256(sent[each.offset : each.offset + each.size]).hexdigest() for each in pieces] == [
+        each.sha256 for each in pieces
+    ]
+    assert len(sent) == sum(each.size for each in pieces)
+
+
+def test_images_arrive_whole_where_all_is_unpacked(shell: list[str], tmp_path: Path, stub: archive.Stub) -> None:
+    made = make(tmp_path, stub, images=2)
+    assert run(shell, made, "--keep").returncode == 0
     assert told(made, "images") == "image 0" * 70_000 + "image 1" * 70_000
+
+
+def test_room_is_needed_for_what_is_unpacked_alone(shell: list[str], tmp_path: Path, stub: archive.Stub) -> None:
+    made = make(tmp_path, stub, images=2)
+    asked = run(shell, made, "--confirm", stdin="n\n").stdout
+    whole = run(shell, made, "--noexec", "--confirm", "--target", "unpacked", stdin="n\n").stdout
+    sizes = [int(re.findall(r"About to extract (\d+) KB", said)[0]) for said in (asked, whole)]
+    assert sizes[0] < 100 < 900 < sizes[1]
+    assert f"Uncompressed size: {sizes[1]} KB" in run(shell, made, "--info").stdout
 
 
 def test_keep(shell: list[str], made: Path) -> None:
@@ -173,12 +208,19 @@ def test_confirm(shell: list[str], made: Path, answer: str, runs: bool) -> None:
 
 
 @pytest.mark.parametrize("where", [0, 0.5, 1])
-def test_one_wrong_byte_is_refused(shell: list[str], made: Path, where: float) -> None:
+@pytest.mark.parametrize("piece", [0, 2])
+def test_one_wrong_byte_is_refused(
+    shell: list[str], tmp_path: Path, stub: archive.Stub, piece: int, where: float
+) -> None:
+    made = make(tmp_path, stub, images=2)
     whole = bytearray(made.read_bytes())
-    start = len(bundle.read(made).stub)
-    whole[start + int((len(whole) - 1 - start) * where)] ^= 1
+    found = bundle.read(made)
+    start = len(found.stub) + sum(each.size for each in found.pieces[:piece])
+    whole[start + int((found.pieces[piece].size - 1) * where)] ^= 1
     made.write_bytes(whole)
-    for words in ([], ["--check"], ["--noexec", "--target", "unpacked"]):
+    # the installer itself looks at the images, where it needs them
+    runs: list[list[str]] = [["--check"], ["--noexec", "--target", "unpacked"], *([[]] if piece == 0 else [])]
+    for words in runs:
         assert run(shell, made, *words).returncode != 0
     assert not (made.parent / "told" / "where").exists()
     assert not (made.parent / "unpacked" / "install.sh").exists()

@@ -105,6 +105,8 @@ class Payload:
     conf: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     days: float = 365
+    pieces: dict[str, bytes] = field(default_factory=dict)
+    """Image archives by name, each as a compressed piece; where they travel is what a test decides."""
 
     def __post_init__(self) -> None:
         self.address = self.members[self.host]
@@ -148,7 +150,7 @@ class Payload:
         now = int(time.time())
         self.conf = {
             "FORMAT": "1", "BUNDLEGEN_VERSION": "0.1.0", "CLUSTER": "test", "CHANGE": "create",
-            "HOST": self.host, "ADDRESS": self.address, "MACHINE_ID": "", "ARCHITECTURE": "",
+            "HOST": self.host, "ADDRESS": self.address, "MACHINE_ID": "", "ARCHITECTURE": "", "IMAGES_FILE": "",
             "KUBERNETES_VERSION": "v1.31.4", "MANIFEST_MODE": self.mode,
             "MEMBERS": " ".join(f"{name}={address}" for name, address in self.members.items()),
             "CLIENT_PORT": "2379", "PEER_PORT": "2380", "METRICS_PORT": "2381",
@@ -164,7 +166,7 @@ class Payload:
             "HEALTH_COMMAND": HEALTH, "SEALED": "no",
         } | self.conf  # fmt: skip
 
-    def add_image(self, path: str, *names: str) -> None:
+    def add_image(self, path: str, *names: str, padding: int = 0) -> None:
         """A docker-archive that names these images."""
         text = json.dumps([{"Config": "c.json", "RepoTags": names, "Layers": []}]).encode()
         stream = io.BytesIO()
@@ -172,20 +174,36 @@ class Payload:
             member = tarfile.TarInfo("manifest.json")
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text))
+        stream.write(bytes(padding))
         self.files[path] = ("0600", stream.getvalue())
+        piece = io.BytesIO()
+        with tarfile.open(fileobj=piece, mode="w:gz") as tar:
+            member = tarfile.TarInfo(f"./{path}")
+            member.size = len(stream.getvalue())
+            tar.addfile(member, io.BytesIO(stream.getvalue()))
+        self.pieces[path] = piece.getvalue()
+        self._index()
         listed = self.files.get("images/LIST", ("", b""))[1].decode().splitlines(keepends=True)
         listed += [f"{image_id(name)} {path.removeprefix('images/')} {name}\n" for name in names]
         self.files["images/LIST"] = ("0644", "".join(sorted(listed)).encode())
 
-    def write(self, folder: Path) -> Path:
-        """The payload as a folder; returns it."""
+    def _index(self) -> None:
+        lines, offset = [], 0
+        for path, piece in self.pieces.items():
+            lines.append(f"{path.removeprefix('images/')} {offset} {len(piece)} {hashlib.sha256(piece).hexdigest()}\n")
+            offset += len(piece)
+        self.files["images/PIECES"] = ("0644", "".join(lines).encode())
+
+    def write(self, folder: Path, *, whole: bool = False) -> Path:
+        """The payload as a folder, without its image archives if not ``whole``; returns the folder."""
         shutil.rmtree(folder, ignore_errors=True)
         lines = []
         own = {"install.sh": script().encode(), "bundle.conf": self._conf_text().encode()}
         for path, (mode, data) in (self.files | {name: ("0644", data) for name, data in own.items()}).items():
-            place = folder / ("files" + path if path.startswith("/") else path)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
+            if whole or path not in self.pieces:
+                place = folder / ("files" + path if path.startswith("/") else path)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(data)
             lines.append((path, f"{mode} root:root {hashlib.sha256(data).hexdigest()} {path}\n"))
         (folder / "MANIFEST").write_text("".join(line for _, line in sorted(lines)))
         return folder

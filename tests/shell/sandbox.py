@@ -20,6 +20,7 @@ from tests.shell.payload import STATE, Payload
 HERE = Path(__file__).parent
 TREES = ("etc", "var/lib", "usr/local/bin")
 MUTATORS = ("cat", "chmod", "chown", "cp", "kubeadm", "mkdir", "mv", "rm", "rmdir", "sync", "systemctl")
+BUNDLE = "/media/infra0.run"
 Tree = dict[str, tuple[str, ...]]
 
 
@@ -31,6 +32,7 @@ class Sandbox:
         self.name = name
         self.address = address
         self.spawned: list[subprocess.Popen[bytes]] = []
+        self.told: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         mount_point = self.folder / "root"
@@ -102,10 +104,18 @@ class Sandbox:
     def unpack(self, payload: Payload, where: str = "/run/bundlegen-unpack.1.x") -> str:
         """The payload as makeself's stub leaves it. Process 1 is alive, so that it is not swept away."""
         payload.write(self.folder / "payload")
+        self.told = self._carry(payload)
         shutil.rmtree(self.path(where), ignore_errors=True)
         shutil.copytree(self.folder / "payload", self.path(where))
         self.path(where).chmod(0o700)
         return where
+
+    def _carry(self, payload: Payload) -> dict[str, str]:
+        """The bundle's file with its images, and what the stub would say of it."""
+        if not payload.pieces:
+            return {}
+        self.path(BUNDLE).write_bytes(b"stub" + b"".join(payload.pieces.values()))
+        return {"BUNDLEGEN_FILE": BUNDLE, "BUNDLEGEN_IMAGES_AT": "4"}
 
     def install(
         self, payload: Payload, *arguments: str, env: Mapping[str, str] | None = None
@@ -116,7 +126,7 @@ class Sandbox:
     def run(
         self, folder: str, *arguments: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return self.execute("/bin/bash", "-p", f"{folder}/install.sh", *arguments, env=env)
+        return self.execute("/bin/bash", "-p", f"{folder}/install.sh", *arguments, env={**self.told, **(env or {})})
 
     def arm(self, point: int, action: str) -> None:
         """At the call with this number of a command that changes something, `action` happens; see stubs/fault."""
@@ -146,7 +156,7 @@ class Sandbox:
     def run_armed(self, folder: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Like run, as a process group of its own, so that it can be killed whole."""
         start = 'echo $$ > /var/stub/fault/group; exec /bin/bash -p "$0"/install.sh "$@"'
-        return self.execute("/usr/bin/setsid", "--wait", "/bin/bash", "-c", start, folder, *arguments)
+        return self.execute("/usr/bin/setsid", "--wait", "/bin/bash", "-c", start, folder, *arguments, env=self.told)
 
     def tree(self, *, times: bool = False, receipts: bool = False) -> Tree:
         """Every file and folder of the host that may change: kind, mode, owner, content, and times if asked."""

@@ -55,6 +55,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "edge": (
         "clock",
+        "imagepack",
         "images",
         "loader",
         "process",

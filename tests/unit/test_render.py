@@ -243,7 +243,14 @@ def test_conf_keys_are_those_of_the_format() -> None:
         for line in table.splitlines() if line.startswith("| `")
         for word in line.split("|")[1].split()
     }  # fmt: skip
-    facts = {"CHANGE": "c", "ISSUED_AT": "1", "NOT_BEFORE": "1", "NOT_AFTER": "1", "ARCHITECTURE": ""}
+    facts = {
+        "CHANGE": "c",
+        "ISSUED_AT": "1",
+        "NOT_BEFORE": "1",
+        "NOT_AFTER": "1",
+        "ARCHITECTURE": "",
+        "IMAGES_FILE": "",
+    }
     asked = cluster()
     keys = [line.split("=")[0] for line in renderer(asked).bundle_conf(asked.hosts[0], facts).splitlines()]
     assert keys == sorted(keys)
