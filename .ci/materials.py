@@ -7,6 +7,7 @@ import contextlib
 import json
 import platform
 import re
+import sys
 import sysconfig
 from collections.abc import Iterable
 from importlib.metadata import Distribution, distribution, distributions
@@ -53,8 +54,7 @@ def of(packed: Iterable[str]) -> list[Material]:
         elif is_library(path) and not of_python(path):
             packages.add(debian_package(name))
     found = [from_wheel(each) for each in wheels.values()] + [from_debian(each) for each in packages]
-    version = platform.python_version()
-    return sorted([*found, makeself(), Material("python", version, f"pkg:generic/python@{version}", python_licence())])
+    return sorted([*found, makeself(), python()])
 
 
 def is_library(path: str) -> bool:
@@ -117,6 +117,16 @@ def makeself() -> Material:
     version = said("makeself", "--version").split()[-1]
     gpl = Path("/usr/share/common-licenses/GPL-2").read_text("utf-8")
     return Material("makeself", version, f"pkg:deb/debian/makeself@{version}", f"{MAKESELF_NOTE}\n{gpl}")
+
+
+def python() -> Material:
+    """The interpreter; .ci/dist-oldest makes it from Debian's source, whose fixes the version alone does not tell."""
+    version, purl = platform.python_version(), f"pkg:generic/python@{platform.python_version()}"
+    built = Path(sys.base_prefix) / "debian-source-version"
+    if built.is_file():
+        version = built.read_text("utf-8").strip()
+        purl = f"pkg:deb/debian/python3.11@{quote(version, safe='')}?arch=source"
+    return Material("python", version, purl, python_licence())
 
 
 def python_licence() -> str:

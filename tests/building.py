@@ -10,10 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bundlegen import cli
 from bundlegen.trust import bundle
 
 ROOT = Path(__file__).parent.parent
-BUNDLEGEN = [sys.executable, "-m", "bundlegen"]
+# What the command-line tests run: the checkout, or the one-file program that is to pass them too.
+PROGRAM = os.environ.get("BUNDLEGEN_PROGRAM")
+MAKESELF_IS_CARRIED = "the one-file program carries its own makeself"
+BUNDLEGEN = [PROGRAM] if PROGRAM else [sys.executable, "-m", "bundlegen"]
 TIMEOUT = 120
 
 
@@ -49,6 +53,19 @@ def run(
         cwd=folder, env=dict(env or environment()), stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=TIMEOUT, check=False,
     )  # fmt: skip
+
+
+def main(words: Sequence[str]) -> int:
+    """The exit code of bundlegen with ``words``: in this process, so without a start, or by the one-file program."""
+    if not PROGRAM:
+        return cli.main(list(words))
+    done = subprocess.run(
+        [PROGRAM, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    # Through Python's own streams, where pytest's capsys looks.
+    sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    return done.returncode
 
 
 def build(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> Path:

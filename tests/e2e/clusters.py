@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, Self
 
 import yaml
 
+from tests.building import BUNDLEGEN
 from tests.e2e.rig import images, machine
 from tests.e2e.rig.commands import run
 from tests.e2e.rig.host import Host
@@ -83,10 +82,8 @@ class Cluster:
 
 
 def bundlegen(arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run bundlegen: this checkout's, or the one-file build that BUNDLEGEN_E2E_BUNDLEGEN names."""
-    given = os.environ.get("BUNDLEGEN_E2E_BUNDLEGEN")
-    program = [given] if given else [sys.executable, "-m", "bundlegen"]
-    return run([*program, *arguments], cwd=cwd)
+    """Run bundlegen: this checkout's, or the one-file program that BUNDLEGEN_PROGRAM names."""
+    return run([*BUNDLEGEN, *arguments], cwd=cwd)
 
 
 def carry(host: Host, bundle: Path, folder: str = STICK) -> str:

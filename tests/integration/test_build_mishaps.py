@@ -15,7 +15,18 @@ from random import Random
 
 import pytest
 
-from tests.building import BUNDLEGEN, TIMEOUT, build, contents, environment, run, specification, write
+from tests.building import (
+    BUNDLEGEN,
+    MAKESELF_IS_CARRIED,
+    PROGRAM,
+    TIMEOUT,
+    build,
+    contents,
+    environment,
+    run,
+    specification,
+    write,
+)
 
 KILLS = 50
 
@@ -81,6 +92,7 @@ def test_a_change_that_is_a_link(folder: Path) -> None:
     assert list((folder / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.skipif(bool(PROGRAM), reason=MAKESELF_IS_CARRIED)
 def test_no_makeself(folder: Path) -> None:
     (folder / "bin").mkdir()
     done = run(folder, "build", "cluster.yaml", env=environment(PATH=str(folder / "bin")))
@@ -88,6 +100,7 @@ def test_no_makeself(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["bin", "cluster.yaml"]
 
 
+@pytest.mark.skipif(bool(PROGRAM), reason=MAKESELF_IS_CARRIED)
 @pytest.mark.parametrize(
     ("program", "words"),
     [

@@ -8,7 +8,6 @@ import hashlib
 import json
 import lzma
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from bundlegen import images
 from bundlegen.errors import SpecError
 from bundlegen.imageinfo import ImageError
 from tests import image_archives as made
+from tests.building import run
 
 SPEC = """\
 name: demo
@@ -30,9 +30,7 @@ images: ["*.tar*"]
 
 
 def bundlegen(folder: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "bundlegen", *words], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = run(folder, *words)
     assert done.returncode == expect, done.stdout + done.stderr
     return done
 

@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from bundlegen.report import model
 from bundlegen.report.blocks import Command
 from bundlegen.report.reading import change as read_change
 from tests import records
+from tests.building import run
 
 SIZE = 20_000
 HOSTS = ("infra0", "infra1", "infra2")
@@ -25,10 +25,7 @@ DOCUMENTS = {"CHANGE.md", "change.html", "change.json", "renewal.ics"}
 
 
 def bundlegen(folder: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "bundlegen", *words],
-        cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run(folder, *words)
     assert done.returncode == expect, done.stderr
     return done
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bundlegen import cli
 from bundlegen.errors import UsageError
 from bundlegen.trust import diff_change
+from tests.building import main
 from tests.trust_cases import SPEC, make
 
 MOMENT = "1763840000"
@@ -79,7 +79,7 @@ def test_the_table_is_long_enough() -> None:
 def test_nothing_changes(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     again = built(work, SPEC, "new")
     for old, new in ((work / "old/prod/create", again), (work / "old/prod/create/infra1.run", again / "infra1.run")):
-        assert cli.main(["diff", str(old), str(new)]) == 0
+        assert main(["diff", str(old), str(new)]) == 0
         assert capsys.readouterr().out == "Nothing changes.\n"
 
 
@@ -104,7 +104,7 @@ def test_a_rendered_manifest(work: Path) -> None:
 
 def test_for_machines(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = built(work, changed("hosts.0.machineID", "0" * 31 + "1"), "new")
-    assert cli.main(["diff", str(work / "old/prod/create"), str(new), "--json"]) == 1
+    assert main(["diff", str(work / "old/prod/create"), str(new), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["changed"] is True
     assert found["hosts"][0] == {

@@ -14,10 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from bundlegen import cli, layout, sealing
+from bundlegen import layout, sealing
 from bundlegen.errors import StoreError
 from bundlegen.pki import unlock
 from bundlegen.trust.bundle import read
+from tests.building import main
 from tests.trust_cases import SPEC, findings, make
 
 FAST = {"hosts": SPEC["hosts"][:2]}
@@ -89,13 +90,13 @@ def test_no_key_is_in_a_sealed_change(both: Path) -> None:
 def test_reviewers_need_no_code(both: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change = both / "sealed/prod/create"
     assert findings(change) == []
-    assert cli.main(["inspect", str(change / "infra0.run"), "--json"]) == 0
+    assert main(["inspect", str(change / "infra0.run"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {each["keyFingerprint"] for each in found["files"] if each["path"].endswith(".key") and each["placed"]} == {
         "sealed"
     }
-    assert cli.main(["audit", str(both / "sealed")]) == 0
-    assert cli.main(["diff", str(both / "open/prod/create"), str(change)]) == 1
+    assert main(["audit", str(both / "sealed")]) == 0
+    assert main(["diff", str(both / "open/prod/create"), str(change)]) == 1
     assert "keys sealed: no -> yes" in capsys.readouterr().out
 
 
@@ -206,16 +207,16 @@ def test_codes_go_to_a_private_file_or_a_terminal(
     both: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["unlock-codes", "prod", "--pki", str(both / "pki")]
-    assert cli.main(words) == 2
-    assert cli.main([*words, "--output", str(tmp_path / "codes")]) == 0
+    assert main(words) == 2
+    assert main([*words, "--output", str(tmp_path / "codes")]) == 0
     assert (tmp_path / "codes").stat().st_mode & 0o777 == 0o600
     codes = unlock.read(both / "pki/prod")
     assert sorted(codes) == ["infra0", "infra1"]
     assert all(f"{host}  {code}" in (tmp_path / "codes").read_text() for host, code in codes.items())
-    assert cli.main([*words, "--output", str(tmp_path / "codes")]) == 7
+    assert main([*words, "--output", str(tmp_path / "codes")]) == 7
     captured = capsys.readouterr()
     assert not any(code in captured.out + captured.err for code in codes.values())
-    assert cli.main(["unlock-codes", "../prod", "--pki", str(both / "pki")]) == 2
+    assert main(["unlock-codes", "../prod", "--pki", str(both / "pki")]) == 2
 
 
 def test_a_damaged_store_is_said_so(both: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import pty
 import re
 import shutil
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bundlegen import cli, layout
+from bundlegen import layout
 from bundlegen.errors import OutputError, UsageError
+from tests.building import BUNDLEGEN, main
 from tests.trust_cases import SPEC, findings, make, sentences, sum_up
 
 DOCUMENTS = [Path(__file__).parents[2] / name for name in ("README.md", "docs/trust.md")]
@@ -58,8 +58,8 @@ def test_a_good_signature(signed: Path, change: Path) -> None:
     assert findings(change / "infra0.run", **asked(signed)) == []
     assert findings(change) == []
     words = ["--allowed-signers", str(signed / "allowed_signers"), "--signer"]
-    assert cli.main(["verify", str(change), *words, SIGNER]) == 0
-    assert cli.main(["verify", str(change), *words, "eve@example.net"]) == 6
+    assert main(["verify", str(change), *words, SIGNER]) == 0
+    assert main(["verify", str(change), *words, "eve@example.net"]) == 6
 
 
 def test_a_missing_signature_is_a_failure_where_one_is_demanded(signed: Path, change: Path) -> None:
@@ -129,7 +129,7 @@ def test_the_passphrase_is_asked_for_on_the_terminal(tmp_path: Path) -> None:
     if pid == 0:
         os.chdir(tmp_path)
         words = ["build", "cluster.yaml", "--sign-key", str(mine)]
-        os.execv(sys.executable, [sys.executable, "-m", "bundlegen", *words])
+        os.execv(BUNDLEGEN[0], [*BUNDLEGEN, *words])
     said = b""
     with suppress(OSError):  # the terminal is gone with its last program
         while block := os.read(terminal, 65536):

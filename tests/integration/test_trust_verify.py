@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bundlegen import archive, cli, layout, plan
+from bundlegen import archive, layout, plan
 from bundlegen import build as recipe
 from bundlegen.clock import now
 from bundlegen.errors import VerificationError
 from bundlegen.trust import known
 from bundlegen.trust.bundle import read
+from tests.building import main
 from tests.trust_cases import SPEC, Entries, findings, make, put, repack, replace_bundle, sentences, sum_up
 
 PKI = "/etc/kubernetes/pki"
@@ -40,7 +41,7 @@ def spoil(change: Path, how, name: str = "infra1.run") -> list[str]:
 def test_a_good_change_is_good(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert findings(built) == []
     assert all(findings(path) == [] for path in built.glob("*.run"))
-    assert cli.main(["verify", str(built)]) == 0
+    assert main(["verify", str(built)]) == 0
     assert capsys.readouterr().out == f"{built}: good\n"
 
 
@@ -200,8 +201,8 @@ def test_dates(built: Path) -> None:
     earlier = sentences(built / "infra0.run", at=now() - timedelta(days=1))
     assert len(earlier) == 5
     assert all(" is not valid before " in each for each in earlier)
-    assert cli.main(["verify", str(built), "--at", "2100-01-01"]) == 6
-    assert cli.main(["verify", str(built), "--at", "soon"]) == 2
+    assert main(["verify", str(built), "--at", "2100-01-01"]) == 6
+    assert main(["verify", str(built), "--at", "soon"]) == 2
 
 
 def test_what_lies_about(change: Path) -> None:
@@ -252,12 +253,12 @@ def test_build_verifies_before_the_folder_appears(tmp_path: Path, monkeypatch: p
 
 
 def test_audit(built: Path, change: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["audit", str(built)]) == 0
+    assert main(["audit", str(built)]) == 0
     assert "13 private keys in 3 bundles; none is on more than one host" in capsys.readouterr().out
     path = f"{PKI}/etcd/ca.key"
     key = read(change / "infra0.run").content(path) or b""
     spoil(change, lambda entries: put(entries, path, key, 0o600))
-    assert cli.main(["audit", str(change), "--json"]) == 6
+    assert main(["audit", str(change), "--json"]) == 6
     found = json.loads(capsys.readouterr().out)
     assert [each["bundles"] for each in found["keys"] if len(each["bundles"]) > 1] == [["infra0.run", "infra1.run"]]
     assert not found["good"]

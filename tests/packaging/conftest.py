@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -44,6 +45,20 @@ def recipe(project: Path, target: str) -> None:
         env={**environment, "PIP_NO_INDEX": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make dist` makes, made once however many processes share the tests."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    project = folder / "dist-project"
+    with (folder / "dist.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not (project / "dist/SHA256SUMS").exists():
+            recipe(copy_project(project), "dist")
+    return project / "dist"
 
 
 def build_wheel(project: Path) -> Path:
