@@ -33,6 +33,10 @@ PARTS: Final[tuple[str, ...]] = (
     "receipt.sh",
     "undo.sh",
     "rollback.sh",
+    "hygiene.sh",
+    "bake.sh",
+    "look.sh",
+    "firstboot.sh",
     "usage.sh",
     "main.sh",
 )

@@ -12,6 +12,8 @@ STATE='' # STATE_DIR under ROOT
 
 # Every key with the shape of its value. A key that is missing or misshapen means a damaged bundle.
 readonly PATH_SHAPE='(/[A-Za-z0-9._@+-]+)+' NAME_SHAPE='[a-z0-9]([a-z0-9.-]*[a-z0-9])?' NUMBER_SHAPE='[0-9]{1,12}'
+# Empty where the bundle is for images: what tells a host, or the data of a cluster, from others.
+readonly IDENTITY_KEYS=' HOST ADDRESS MACHINE_ID MEMBERS INITIAL_CLUSTER INITIAL_CLUSTER_TOKEN METRICS_URL ISSUED_AT NOT_BEFORE NOT_AFTER '
 readonly CONF_SHAPES=(
   "ADDRESS [0-9a-f.:]+"
   "ARCHITECTURE [a-z0-9_]*"
@@ -30,6 +32,7 @@ readonly CONF_SHAPES=(
   "INITIAL_CLUSTER [][0-9A-Za-z=:/.,-]+"
   "INITIAL_CLUSTER_TOKEN [^ ]+"
   "ISSUED_AT ${NUMBER_SHAPE}"
+  "KIND (host|base)"
   "KUBEADM_CONFIG ${PATH_SHAPE}"
   "KUBELET_BINARY ${PATH_SHAPE}"
   "KUBELET_CONFIG ${PATH_SHAPE}"
@@ -85,11 +88,15 @@ check_conf() {
   for shape in "${CONF_SHAPES[@]}"; do
     key=${shape%% *} pattern="^${shape#* }\$"
     [[ -n ${CONF[${key}]+x} ]] || damaged "bundle.conf lacks ${key}"
+    if [[ ${CONF[KIND]-} == base && ${IDENTITY_KEYS} == *" ${key} "* ]]; then
+      [[ -z ${CONF[${key}]} ]] || damaged "${key} in bundle.conf is set, and the bundle is for images"
+      continue
+    fi
     [[ ${CONF[${key}]} =~ ${pattern} ]] || damaged "${key} in bundle.conf has a value it cannot have"
     [[ ! "${CONF[${key}]}/" =~ /\.\.?/ || ${key} != *_@(DIR|CONFIG|DROPIN|COMMAND|BINARY|MANIFEST) ]] \
       || damaged "${key} in bundle.conf is not a plain path"
   done
-  [[ " ${CONF[MEMBERS]} " == *" ${CONF[HOST]}=${CONF[ADDRESS]} "* ]] \
+  [[ ${CONF[KIND]} == base || " ${CONF[MEMBERS]} " == *" ${CONF[HOST]}=${CONF[ADDRESS]} "* ]] \
     || damaged "MEMBERS in bundle.conf does not hold this host"
 }
 
@@ -111,8 +118,13 @@ load_manifest() {
   ((${#ENTRY_PATH[@]} > 0)) || damaged "MANIFEST is empty"
 }
 
-# payload_file PATH: where in the payload the file of this MANIFEST path lies.
+# payload_file PATH: where in the payload the file of this MANIFEST path lies; in an image of one host most are in
+# their places already.
 payload_file() {
+  if [[ ${PLACED} == yes && $1 == /* && $1 != "${CONF[STATIC_POD_MANIFEST]}" ]]; then
+    printf '%s%s' "${ROOT}" "$1"
+    return 0
+  fi
   if sealed "$1"; then
     # never the host's own file, where none has been opened
     printf '%s%s' "${OPENED:-/dev/null}" "$1"
@@ -124,9 +136,9 @@ payload_file() {
   esac
 }
 
-# installed_copy: is this the copy left on the host, which has no files to place?
+# installed_copy: is this the copy left on the host, which has no files to place? With --root it may be another's.
 installed_copy() {
-  [[ ${HERE} -ef ${STATE}/bundle ]]
+  [[ ${HERE} -ef ${STATE}/bundle || ${HERE} == *"${CONF[STATE_DIR]}/bundle" ]]
 }
 
 # verify_payload: every file is what MANIFEST says, and nothing else is there.

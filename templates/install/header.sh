@@ -56,9 +56,11 @@ clean_environment() {
 # open_streams: input, output and errors exist, so that no file we open takes their place. A closed terminal or
 # pipe must not kill a half-done step; writing to it fails harmlessly instead.
 open_streams() {
+  trap '' PIPE
+  # a chroot without /proc: nothing can be told of them
+  [[ -e /proc/self/stat ]] || return 0
   # bash itself puts this script where a stream is missing
   [[ -e /proc/$$/fd/0 && ! /proc/$$/fd/0 -ef ${BASH_SOURCE[0]} ]] || exec 0< /dev/null
   [[ -e /proc/$$/fd/1 && ! /proc/$$/fd/1 -ef ${BASH_SOURCE[0]} ]] || exec 1> /dev/null
   [[ -e /proc/$$/fd/2 && ! /proc/$$/fd/2 -ef ${BASH_SOURCE[0]} ]] || exec 2> /dev/null
-  trap '' PIPE
 }

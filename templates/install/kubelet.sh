@@ -48,8 +48,14 @@ reload_units() {
     "A drop-in that sorts after ${CONF[KUBELET_DROPIN]##*/} sets ExecStart: see \`systemctl cat kubelet\`."
 }
 
+# in_first_boot: does the unit run us that kubelet's own start waits for?
+in_first_boot() {
+  [[ $(systemctl is-active "${FIRSTBOOT_UNIT##*/}" 2> /dev/null || true) == activating ]]
+}
+
 # start_kubelet: enabled, and restarted only if something it reads has changed.
 start_kubelet() {
+  local -a order=()
   [[ -z ${ROOT} ]] || return 0
   if [[ $(kubelet_enabled) != enabled ]]; then
     systemctl enable kubelet.service 2> /dev/null \
@@ -57,7 +63,9 @@ start_kubelet() {
     say "  enabled kubelet"
   fi
   if needs_restart; then
-    systemctl restart kubelet.service \
+    # at the first boot the job for kubelet would wait for us, and we for it
+    ! in_first_boot || order+=(--job-mode=ignore-dependencies)
+    systemctl ${order[@]+"${order[@]}"} restart kubelet.service \
       || die "${EXIT_ROLLED_BACK}" "kubelet did not start" "Its last words: $(kubelet_log 5)"
     RESTARTS_BEFORE=$(unit_property NRestarts) || RESTARTS_BEFORE=0
     say "  restarted kubelet"

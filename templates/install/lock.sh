@@ -4,6 +4,7 @@
 # way, never both go on; a dead run's file is simply removed, so that nothing is ever taken over.
 
 LOCK=''
+MADE_RUN=no # was there no /run in the tree that we work on?
 
 # start_time PID: in clock ticks since boot, field 22 of /proc/PID/stat; fails if there is no such process.
 start_time() {
@@ -33,6 +34,7 @@ live_rival() {
 
 take_lock() {
   local folder=${ROOT}/run/bundlegen attempt rival
+  [[ -e ${ROOT}/run || -L ${ROOT}/run ]] || MADE_RUN=yes
   mkdir -p -- "${folder}" \
     || die "${EXIT_LOCKED}" "cannot make ${folder}, where this run would say that it is running"
   LOCK=${folder}/run.$$.$(start_time $$)
@@ -52,6 +54,7 @@ release_lock() {
   [[ -n ${LOCK} ]] || return 0
   rm -f -- "${LOCK}"
   rmdir -- "${LOCK%/*}" 2> /dev/null || true
+  [[ ${MADE_RUN} == no ]] || rmdir -- "${ROOT}/run" 2> /dev/null || true
   LOCK=''
 }
 

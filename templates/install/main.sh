@@ -36,6 +36,20 @@ do_install() {
   conclude
 }
 
+# do_identify: whose bundle this is, and whether it is this machine's.
+do_identify() {
+  printf 'kind %s\nhost %s\naddress %s\ncluster %s\nchange %s\ndigest %s\n' "${CONF[KIND]}" "${CONF[HOST]}" \
+    "${CONF[ADDRESS]}" "${CONF[CLUSTER]}" "${CONF[CHANGE]}" "${PAYLOAD_DIGEST}"
+  [[ ${CONF[KIND]} == host ]] || die "${EXIT_WRONG_HOST}" "this bundle is for images, and for no machine"
+  right_host
+}
+
+# fit_for VERB: a bundle for images is no member's.
+fit_for() {
+  [[ ${CONF[KIND]} == host || $1 == @(bake|hygiene|firstboot|identify) ]] \
+    || bad_usage "$1 is for a host's bundle; this one is for images, with bake and hygiene"
+}
+
 need_root() {
   ((EUID == 0)) || die "${EXIT_PREFLIGHT}" "not running as root" "Run it with sudo. Nothing was changed."
 }
@@ -128,11 +142,16 @@ on_exit() {
   set +e
   end_progress
   if [[ ${TRANSACTION} == open ]]; then
-    before_install "${JOURNAL}"
-    undo_failed
+    if [[ ${VERB} == bake ]]; then
+      undo_bake
+    else
+      before_install "${JOURNAL}"
+      undo_failed
+    fi
     code=${EXIT_ROLLED_BACK}
   fi
   forget_keys
+  forget_medium
   release_lock
   exit "${code}"
 }
@@ -157,18 +176,22 @@ main() {
   trap 'on_signal 1' HUP
   trap 'on_signal 2' INT
   trap 'on_signal 15' TERM
+  [[ -e /proc/self/stat ]] || die "${EXIT_PREFLIGHT}" "/proc is not mounted here" "mount -t proc proc /proc, or work from outside: --root DIR"
   STARTED=$(now)
   HERE=$(cd -P -- "${BASH_SOURCE[0]%/*}" && pwd)
   parse_arguments "$@"
   load_bundle
+  fit_for "${VERB}"
   verify_payload
   load_pieces
   sweep_unpacked
-  [[ ${VERB} == preflight ]] || need_root
+  [[ ${VERB} == @(preflight|identify) ]] || need_root
   case ${VERB} in
-    health) do_health ;;
-    rollback) do_rollback ;;
-    uninstall) do_uninstall ;;
+    health | rollback | uninstall | identify | hygiene | firstboot) "do_${VERB}" ;;
+    bake)
+      need_payload
+      do_bake
+      ;;
     *)
       need_payload
       right_host

@@ -31,7 +31,7 @@ make_folder() {
 
 # relabel PATH: the SELinux label that the policy wants there, where there is SELinux.
 relabel() {
-  if [[ -z ${ROOT} && -e /sys/fs/selinux/enforce ]] && have restorecon; then
+  if [[ (-z ${ROOT} || ${ROOT} == /.) && -e /sys/fs/selinux/enforce ]] && have restorecon; then
     restorecon -- "$1" || warn "could not set the SELinux label of $1"
   fi
 }
@@ -53,6 +53,7 @@ put() {
   cat -- "$4" > "${new}"
   chown -- "$3" "${new}"
   chmod -- "$2" "${new}"
+  [[ -z ${STAMP} ]] || touch --date="@${STAMP}" -- "${new}"
   sync -- "${new}"
   mv -fT -- "${new}" "${ROOT}${path}"
   sync -- "${ROOT}${path%/*}"

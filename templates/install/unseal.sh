@@ -24,7 +24,7 @@ check_sealed() {
 # open_keys: from here on payload_file has every key. Nothing on the host has been changed before.
 open_keys() {
   local code
-  [[ ${CONF[SEALED]} == yes ]] || return 0
+  [[ ${CONF[SEALED]} == yes && ${PLACED} == no ]] || return 0
   make_opened
   if [[ -n ${UNLOCK_FILE} ]]; then
     IFS= read -r code < "${UNLOCK_FILE}" || [[ -n ${code-} ]] || no_code "${UNLOCK_FILE} is empty"

@@ -12,12 +12,16 @@ usage() {
     '  health       how etcd is; also installed on the host as a command of its own' \
     '  rollback     undo the last change this installer made on this host' \
     '  uninstall    undo all changes it made; etcd data is moved aside, never deleted' \
+    '  identify     whose bundle this is; exit code 0 on its machine, 10 on any other' \
+    '  bake         place everything in an image that is being built and start nothing; base.run: for all hosts' \
+    '  hygiene      check that an image may be shared: no key, identity or trace of a host; also "bake --check"' \
+    '  firstboot    what bundlegen-firstboot.service runs in an image that was baked' \
     '' \
     'Options:' \
     '  --ignore NAME    let the check NAME only warn (may be repeated; recorded in the receipt)' \
     '  --wait SECONDS   how long to wait for etcd (install: 300, health: 0)' \
     '  --cluster        health: demand that every member answers' \
-    '  --json           health, preflight: one JSON document on standard output' \
+    '  --json           health, preflight, hygiene: one JSON document on standard output' \
     '  --unlock-file FILE   where the unlock code of sealed keys is; otherwise standard input or the terminal' \
     '  --root DIR       work on the file tree DIR (an absolute path) instead of the running system' \
     '  --help           this text; "health --help" explains the health report' \
@@ -72,16 +76,15 @@ need_value() {
 }
 
 parse_arguments() {
-  local verb='' help=no
+  local verb='' help=no checking=no name
   while (($# > 0)); do
     case $1 in
-      install | preflight | plan | health | rollback | uninstall)
+      install | preflight | plan | health | rollback | uninstall | identify | bake | hygiene | firstboot)
         [[ -z ${verb} ]] || bad_usage "one verb at a time: ${verb} or $1"
         verb=$1
         ;;
       --ignore)
         need_value "$@"
-        may_ignore "$2"
         IGNORED+=("$2")
         shift
         ;;
@@ -107,6 +110,7 @@ parse_arguments() {
         ;;
       --json) JSON=yes ;;
       --cluster) ALL_MEMBERS=yes ;;
+      --check) checking=yes ;;
       --help | -h | help) help=yes ;;
       --) ;;
       *) bad_usage "unknown word \"$1\"" ;;
@@ -114,10 +118,19 @@ parse_arguments() {
     shift
   done
   VERB=${verb:-install}
+  if [[ ${checking} == yes ]]; then
+    [[ ${VERB} == bake ]] || bad_usage "--check belongs to bake"
+    VERB=hygiene
+  fi
   if [[ ${help} == yes ]]; then
     if [[ ${VERB} == health ]]; then health_usage; else usage; fi
     exit 0
   fi
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
-  [[ ${JSON} == no || ${VERB} == health || ${VERB} == preflight ]] || bad_usage "--json belongs to health and preflight"
+  [[ ${JSON} == no || ${VERB} == @(health|preflight|hygiene) ]] || bad_usage "--json belongs to health, preflight and hygiene"
+  for name in ${IGNORED[@]+"${IGNORED[@]}"}; do
+    may_ignore "${name}"
+  done
+  # a tree like any other, so that nothing about it is taken for the running system
+  [[ ${VERB} != @(bake|hygiene) ]] || ROOT=${ROOT:-/.}
 }

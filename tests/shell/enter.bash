@@ -34,6 +34,16 @@ mkdir -p "$root/var/stub/bin"
 cp "$stubs"/* "$root/var/stub/bin/"
 mount --bind "$root/var/stub/bin" "$root/usr/local/sbin"
 mount -t tmpfs tmpfs "$root/usr/local/bin"
+# where an image keeps what its hosts share: what this machine has there stays, and gets nothing of ours
+mount -t tmpfs tmpfs "$root/usr/local/lib"
+for entry in /usr/local/lib/*; do
+  if [[ -L $entry ]]; then
+    cp -a "$entry" "$root$entry"
+  elif [[ -d $entry ]]; then
+    mkdir "$root$entry"
+    mount --rbind "$entry" "$root$entry"
+  fi
+done
 cp -a /etc/passwd /etc/group /etc/ld.so.cache "$root/etc/"
 mkdir -p "$root"/etc/{kubernetes,containerd,systemd/system} "$root"/var/lib "$root"/run/{systemd/system,containerd}
 echo 0123456789abcdef0123456789abcdef > "$root/etc/machine-id"

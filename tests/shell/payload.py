@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import hashlib
 import io
 import ipaddress
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bundlegen.installer import PARTS, join
+from bundlegen.render import IDENTITY
 
 REPOSITORY = Path(__file__).parents[2]
 PKI = "/etc/kubernetes/pki"
@@ -29,6 +31,8 @@ KUBEADM_CONFIG = "/etc/kubernetes/kubeadmcfg.yaml"
 POD = "/etc/kubernetes/manifests/etcd.yaml"
 HEALTH = "/usr/local/bin/bundlegen-health"
 STATE = "/var/lib/bundlegen/test"
+GOLDEN = "/usr/local/lib/bundlegen"
+UNIT_CARRIED = "firstboot/bundlegen-firstboot.service"
 DAY = 86400
 
 
@@ -147,9 +151,10 @@ class Payload:
             self.files[f"/etc/systemd/system/bundlegen-health.{unit}"] = ("0644", text.encode())
         if self.mode == "rendered":
             self.files[POD] = ("0600", pod.encode())
+        self.files |= first_boot(STATE)
         now = int(time.time())
         self.conf = {
-            "FORMAT": "1", "BUNDLEGEN_VERSION": "0.1.0", "CLUSTER": "test", "CHANGE": "create",
+            "FORMAT": "1", "KIND": "host", "BUNDLEGEN_VERSION": "0.1.0", "CLUSTER": "test", "CHANGE": "create",
             "HOST": self.host, "ADDRESS": self.address, "MACHINE_ID": "", "ARCHITECTURE": "", "IMAGES_FILE": "",
             "KUBERNETES_VERSION": "v1.31.4", "MANIFEST_MODE": self.mode,
             "MEMBERS": " ".join(f"{name}={address}" for name, address in self.members.items()),
@@ -177,7 +182,7 @@ class Payload:
         stream.write(bytes(padding))
         self.files[path] = ("0600", stream.getvalue())
         piece = io.BytesIO()
-        with tarfile.open(fileobj=piece, mode="w:gz") as tar:
+        with gzip.GzipFile(fileobj=piece, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
             member = tarfile.TarInfo(f"./{path}")
             member.size = len(stream.getvalue())
             tar.addfile(member, io.BytesIO(stream.getvalue()))
@@ -210,6 +215,24 @@ class Payload:
 
     def _conf_text(self) -> str:
         return "".join(f"{key}='{value}'\n" for key, value in sorted(self.conf.items()))
+
+
+class Base(Payload):
+    """What the bundle for images holds."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        hosts = {name for name in self.files if name.startswith(PKI) or name in (KUBEADM_CONFIG, POD)}
+        self.files = {name: file for name, file in self.files.items() if name not in hosts} | first_boot(GOLDEN)
+        self.conf |= {"KIND": "base", "STATE_DIR": GOLDEN} | dict.fromkeys(IDENTITY, "")
+
+
+def first_boot(state: str) -> dict[str, tuple[str, bytes]]:
+    """The unit and the settings that a bundle carries for images."""
+    folder = REPOSITORY / "templates" / "firstboot"
+    unit = (folder / "bundlegen-firstboot.service.j2").read_text().replace("{{ state_dir }}", state)
+    settings = (folder / "firstboot.conf.j2").read_bytes()
+    return {UNIT_CARRIED: ("0644", unit.encode()), "firstboot/firstboot.conf": ("0644", settings)}
 
 
 def image_id(name: str) -> str:

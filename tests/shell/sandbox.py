@@ -18,7 +18,7 @@ from typing import Self
 from tests.shell.payload import STATE, Payload
 
 HERE = Path(__file__).parent
-TREES = ("etc", "var/lib", "usr/local/bin")
+TREES = ("etc", "var/lib", "usr/local/bin", "usr/local/lib/bundlegen")
 MUTATORS = ("cat", "chmod", "chown", "cp", "kubeadm", "mkdir", "mv", "rm", "rmdir", "sync", "systemctl")
 BUNDLE = "/media/infra0.run"
 Tree = dict[str, tuple[str, ...]]

@@ -1,0 +1,204 @@
+# shellcheck shell=bash
+# hygiene: may this image be shared? Every check has a name, all are run, and nothing is changed.
+
+readonly HYGIENE_CHECKS=(private-keys ssh-host-keys certificates etcd-data machine-id receipts unlock-codes bundles identity)
+readonly SCANNED=(/etc /root /home /opt /srv /var /usr/local /tmp)
+# Layers of container images are public, and many.
+readonly NOT_SCANNED=(/var/lib/containerd /var/lib/containers /var/lib/docker)
+readonly LARGEST_SCANNED=2048 # KiB; no key and no code is in a larger file
+readonly SHOWN_FILES=10
+
+# What follows the mark tells a key from a program that speaks of keys, as this one does: the brackets.
+readonly KEY_PATTERN='-----BEGIN ([A-Z0-9]+ )*PRIVATE[ ]KEY-----(\\r)?(\\n|[[:space:]]*$)'
+readonly CODE_PATTERN='[0-9A-HJKMNP-TV-Z]{3}(-[0-9A-HJKMNP-TV-Z]{3}){8}'
+
+SUSPECTS=() # files with what looks like a key or an unlock code
+SCAN_TROUBLE=''
+
+do_hygiene() {
+  local name code=0
+  clear_verdicts
+  scan_files
+  for name in "${HYGIENE_CHECKS[@]}"; do
+    "hygiene_${name//-/_}"
+  done
+  ((FAILED == 0)) || code=${EXIT_PREFLIGHT}
+  if [[ ${JSON} == yes ]]; then
+    printf '{"format": 1, "exitCode": %d, "checks": %s}\n' "${code}" "$(verdicts_json)"
+  else
+    print_verdicts
+    if ((FAILED > 0)); then
+      say "${FAILED} checks failed: this image must not be shared as it is."
+    else
+      say "This image may be shared: nothing of one host was found in it."
+    fi
+  fi
+  exit "${code}"
+}
+
+# scanned EXPRESSION...: `find` in the places where secrets may be, but not in what the archive that runs us unpacked.
+scanned() {
+  local place
+  local -a places=() apart=(-false)
+  [[ ${HERE##*/} != bundlegen-unpack.* ]] || apart+=(-o -path "${ROOT}${HERE}" -o -path "${HERE}")
+  for place in "${SCANNED[@]}"; do
+    [[ ! -d ${ROOT}${place} ]] || places+=("${ROOT}${place}")
+  done
+  for place in "${NOT_SCANNED[@]}"; do
+    apart+=(-o -path "${ROOT}${place}")
+  done
+  ((${#places[@]} == 0)) || find "${places[@]}" '(' "${apart[@]}" ')' -prune -o "$@"
+}
+
+# scan_files: every file of reasonable size, read once.
+scan_files() {
+  local tool
+  for tool in find xargs grep; do
+    have "${tool}" || SCAN_TROUBLE+=" ${tool}"
+  done
+  [[ -z ${SCAN_TROUBLE} ]] || return 0
+  # grep and xargs say by their exit code only whether something was found
+  mapfile -d '' -t SUSPECTS < <(
+    scanned -type f -size "-${LARGEST_SCANNED}k" -print0 \
+      | xargs -0 grep -lsZE -e "${KEY_PATTERN}" -e "${CODE_PATTERN}" -- /dev/null || true
+  )
+}
+
+# objects NAME TEXT HINT FILE...: a verdict that names the files; a good one where there are none.
+objects() {
+  local name=$1 text=$2 hint=$3 listed='' count=0 file
+  shift 3
+  if (($# == 0)); then
+    verdict "${name}" ok "none"
+    return 0
+  fi
+  for file in "$@"; do
+    count=$((count + 1))
+    ((count > SHOWN_FILES)) || listed+=" ${file#"${ROOT}"}"
+  done
+  ((count <= SHOWN_FILES)) || listed+=" and $((count - SHOWN_FILES)) more"
+  verdict "${name}" failed "${text}:${listed}" "${hint}"
+}
+
+# cannot_scan NAME: without find, xargs and grep these are not known, and what is not known is not good.
+cannot_scan() {
+  [[ -n ${SCAN_TROUBLE} ]] || return 1
+  verdict "$1" failed "cannot be told: these programs are missing:${SCAN_TROUBLE}" "Check the image from outside: hygiene --root DIR"
+}
+
+# existing PATTERN...: in EXISTING what there is in the image.
+EXISTING=()
+existing() {
+  local pattern path
+  EXISTING=()
+  for pattern in "$@"; do
+    # shellcheck disable=SC2231  # the pattern is to be expanded
+    for path in "${ROOT}"${pattern}; do
+      [[ ! -e ${path} && ! -L ${path} ]] || EXISTING+=("${path}")
+    done
+  done
+}
+
+hygiene_private_keys() {
+  local file
+  local -a found=()
+  ! cannot_scan private-keys || return 0
+  for file in ${SUSPECTS[@]+"${SUSPECTS[@]}"}; do
+    [[ ${file} != "${ROOT}"/etc/ssh/ssh_host_* ]] || continue
+    ! grep -qsE -e "${KEY_PATTERN}" -- "${file}" || found+=("${file}")
+  done
+  objects private-keys "private keys are in this image" "Every machine made from it would have them: remove them." ${found[@]+"${found[@]}"}
+}
+
+hygiene_ssh_host_keys() {
+  existing '/etc/ssh/ssh_host_*_key'
+  objects ssh-host-keys "every machine would be the same to SSH" \
+    "Remove them last of all, and have them made at the first boot: rm /etc/ssh/ssh_host_*" ${EXISTING[@]+"${EXISTING[@]}"}
+}
+
+hygiene_certificates() {
+  existing "${CONF[PKI_DIR]}/*.crt" "${CONF[PKI_DIR]}/*/*.crt" '/var/lib/kubelet/pki/*'
+  objects certificates "certificates of a host or a cluster" "They come with each host's own bundle: remove them." ${EXISTING[@]+"${EXISTING[@]}"}
+}
+
+# hygiene_etcd_data: in the data directory, moved aside from it, or anywhere by its shape.
+hygiene_etcd_data() {
+  local path
+  local -a found=()
+  existing "${CONF[DATA_DIR]}/*" "${CONF[DATA_DIR]}/.[!.]*" "${CONF[DATA_DIR]}.bundlegen-*"
+  for path in ${EXISTING[@]+"${EXISTING[@]}"}; do
+    [[ ${path##*/} == lost+found ]] || found+=("${path}")
+  done
+  if [[ -z ${SCAN_TROUBLE} ]]; then
+    while IFS= read -r -d '' path; do
+      [[ ${path} == "${ROOT}${CONF[DATA_DIR]}"* ]] || found+=("${path}")
+    done < <(scanned -type d -path '*/member/snap' -print0 || true)
+  fi
+  objects etcd-data "data of an etcd member, which says who it is" "A member's data belongs to one machine: remove it." ${found[@]+"${found[@]}"}
+}
+
+hygiene_machine_id() {
+  local path id
+  local -a found=()
+  for path in /etc/machine-id /var/lib/dbus/machine-id; do
+    [[ -f ${ROOT}${path} && ! -L ${ROOT}${path} ]] || continue
+    id=''
+    read -r id < "${ROOT}${path}" || true
+    [[ -z ${id} || ${id} == uninitialized ]] || found+=("${ROOT}${path}")
+  done
+  objects machine-id "every machine would have the same machine-id" "Make it empty: truncate -s 0 /etc/machine-id; rm -f /var/lib/dbus/machine-id" ${found[@]+"${found[@]}"}
+}
+
+hygiene_receipts() {
+  existing "${MEMBERS_ROOT}"/'*'/{receipts,generations,transaction,edited} "${GOLDEN}/transaction"
+  objects receipts "what an install has left" "It tells of one machine: remove it." ${EXISTING[@]+"${EXISTING[@]}"}
+}
+
+# hygiene_unlock_codes: by their check character, so that nothing else is taken for one.
+hygiene_unlock_codes() {
+  local file word
+  local -a found=()
+  ! cannot_scan unlock-codes || return 0
+  for file in ${SUSPECTS[@]+"${SUSPECTS[@]}"}; do
+    while read -r word; do
+      if plain_code "${word}" > /dev/null; then
+        found+=("${file}")
+        break
+      fi
+    done < <(grep -aohsE -e "${CODE_PATTERN}" -- "${file}" || true)
+  done
+  objects unlock-codes "unlock codes of sealed bundles" "Bring each to its host by another way: remove them." ${found[@]+"${found[@]}"}
+}
+
+# bundle_label FILE: what a bundle calls itself, in its stub's first lines; fails for what is none.
+bundle_label() {
+  local line count=0
+  while IFS= read -r line && ((count < 100)); do
+    count=$((count + 1))
+    [[ ${line} == 'label="etcd '*': '*'"' ]] || continue
+    line=${line#*\"}
+    printf '%s' "${line%\"}"
+    return 0
+  done 2> /dev/null < "$1"
+  return 1
+}
+
+# hygiene_bundles: a host's, whole, in parts, or unpacked; the one for images is no secret.
+hygiene_bundles() {
+  local file label
+  local -a found=()
+  ! cannot_scan bundles || return 0
+  while IFS= read -r -d '' file; do
+    if [[ -d ${file} || ${file} == *.run.[0-9][0-9][0-9]* ]]; then
+      found+=("${file}")
+    elif label=$(bundle_label "${file}") && [[ ${label} != *': every host' ]]; then
+      found+=("${file}")
+    fi
+  done < <(scanned '(' -type f '(' -name '*.run' -o -name '*.run.*' ')' -o -type d -name 'bundlegen-unpack.*' ')' -print0 || true)
+  objects bundles "bundles of hosts" "They hold keys: remove them; only base.run is for images." ${found[@]+"${found[@]}"}
+}
+
+hygiene_identity() {
+  existing "${CONF[KUBEADM_CONFIG]}" "${CONF[STATIC_POD_MANIFEST]}" "${MEMBERS_ROOT}/*/bundle"
+  objects identity "files that make a machine one certain member" "They come with each host's own bundle: remove them." ${EXISTING[@]+"${EXISTING[@]}"}
+}

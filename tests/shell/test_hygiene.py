@@ -1,0 +1,195 @@
+"""hygiene: each thing that must not be in an image that is shared fails by its name; what is baked passes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundlegen import archive, sealing
+from tests.shell.payload import GOLDEN, KUBEADM_CONFIG, PKI, POD, STATE, Authority, Base, Payload, private
+from tests.shell.sandbox import Sandbox
+from tests.shell.test_bake import bake, image, tree
+
+CHECKS = [
+    "private-keys", "ssh-host-keys", "certificates", "etcd-data", "machine-id", "receipts", "unlock-codes", "bundles",
+    "identity",
+]  # fmt: skip
+KEY = private(Authority().key).decode()
+CODE = sealing.code(0x1234567890ABCDEF1234567890ABCDEF1)
+LABEL = f'#!/bin/sh\nlabel="{archive.label("prod", "create", "infra0")}"\n'
+OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+ID = "0123456789abcdef0123456789abcdef"
+
+PLANTED = [
+    ("private-keys", "/root/notes.txt", KEY),
+    ("private-keys", "/home/user/.ssh/id_ed25519", OPENSSH),
+    (
+        "private-keys",
+        "/opt/app/config.yaml",
+        "tls:\n  key: |\n" + "".join(f"    {line}\n" for line in KEY.splitlines()),
+    ),
+    ("private-keys", "/srv/account.json", json.dumps({"private_key": KEY})),
+    ("private-keys", "/var/lib/cloud/a file with spaces", KEY.replace("\n", "\r\n")),
+    ("private-keys", "/usr/local/share/binary", "\0\1\2" + KEY),
+    ("private-keys", f"{PKI}/etcd/server.key", KEY),
+    ("ssh-host-keys", "/etc/ssh/ssh_host_ed25519_key", OPENSSH),
+    ("certificates", f"{PKI}/etcd/server.crt", "x"),
+    ("certificates", f"{PKI}/apiserver-etcd-client.crt", "x"),
+    ("certificates", "/var/lib/kubelet/pki/kubelet.crt", "x"),
+    ("etcd-data", "/var/lib/etcd/member/snap/db", "x"),
+    ("etcd-data", "/var/lib/etcd/.hidden", "x"),
+    ("etcd-data", "/var/lib/etcd.bundlegen-20260101T000000Z/member/wal/0.wal", "x"),
+    ("etcd-data", "/srv/elsewhere/member/snap/db", "x"),
+    ("machine-id", "/etc/machine-id", f"{ID}\n"),
+    ("machine-id", "/var/lib/dbus/machine-id", f"{ID}\n"),
+    ("receipts", f"{STATE}/receipts/20260101T000000Z-install.json", "{}"),
+    ("receipts", f"{STATE}/generations/0001/journal", "x"),
+    ("receipts", f"{GOLDEN}/transaction/journal", "x"),
+    ("unlock-codes", "/root/codes", f"HOST    UNLOCK CODE\ninfra0  {CODE}\n"),
+    ("bundles", "/root/infra0.run", LABEL),
+    ("bundles", "/var/lib/bundlegen-firstboot/infra0.run.txt", LABEL),
+    ("bundles", "/tmp/infra0.run.002", "x"),
+    ("bundles", "/tmp/bundlegen-unpack.99.x/MANIFEST", "x"),
+    ("identity", KUBEADM_CONFIG, "x"),
+    ("identity", POD, "x"),
+    ("identity", f"{STATE}/bundle/bundle.conf", "x"),
+]
+
+
+@pytest.fixture
+def baked(tmp_path: Path) -> Path:
+    if os.geteuid() != 0:
+        pytest.skip("baking needs root")
+    root = image(tmp_path / "image")
+    assert bake(root, Base(), work=tmp_path / "work").returncode == 0
+    return root
+
+
+def hygiene(root: Path, work: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return bake(root, Base(), *(words or ("hygiene",)), work=work)
+
+
+def verdicts(root: Path, work: Path, *words: str) -> dict[str, str]:
+    done = hygiene(root, work, "hygiene", "--json", *words)
+    found = json.loads(done.stdout)
+    assert done.returncode == found["exitCode"]
+    return {check["name"]: check["verdict"] for check in found["checks"]}
+
+
+def test_what_was_baked_passes(baked: Path, tmp_path: Path) -> None:
+    before = tree(baked)
+    for words in (("hygiene",), ("bake", "--check")):
+        done = hygiene(baked, tmp_path / "work", *words)
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.splitlines()[-1] == "This image may be shared: nothing of one host was found in it."
+        assert [line.split()[1] for line in done.stdout.splitlines()[:-1]] == CHECKS
+    assert verdicts(baked, tmp_path / "work") == dict.fromkeys(CHECKS, "ok")
+    assert tree(baked) == before
+
+
+@pytest.mark.parametrize("content", ["", "uninitialized\n", None])
+def test_machine_ids_that_are_none(baked: Path, tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (baked / "etc/machine-id").write_text(content)
+    (baked / "var/lib/dbus").mkdir()
+    (baked / "var/lib/dbus/machine-id").symlink_to("/etc/machine-id")
+    assert hygiene(baked, tmp_path / "work").returncode == 0
+
+
+def test_what_is_no_secret_passes(baked: Path, tmp_path: Path) -> None:
+    """What speaks of keys, public keys, the bundle for images, an empty data folder, other programs' archives."""
+    for path, content in {
+        "usr/local/lib/tool.py": 'if b"-----BEGIN PRIVATE KEY-----" in text:\n    pass\n',
+        "etc/ssh/ssh_host_ed25519_key.pub": "ssh-ed25519 AAAA\n",
+        "root/base.run": f'#!/bin/sh\nlabel="{archive.label("prod", "create", "")}"\n',
+        "opt/driver.run": '#!/bin/sh\nlabel="some driver: 1.0"\n',
+        "var/lib/etcd/lost+found/.keep": "",
+        "home/user/words": f"{CODE[:-1]}{'0' if CODE[-1] != '0' else '1'}\n",
+    }.items():
+        (baked / path).parent.mkdir(parents=True, exist_ok=True)
+        (baked / path).write_text(content)
+    done = hygiene(baked, tmp_path / "work")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("name", "path", "content"), PLANTED, ids=[f"{name}:{path}" for name, path, _ in PLANTED])
+def test_what_is_planted_fails_by_its_name(baked: Path, tmp_path: Path, name: str, path: str, content: str) -> None:
+    place = baked / path[1:]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(content)
+    found = verdicts(baked, tmp_path / "work")
+    assert found[name] == "failed"
+    others = {"private-keys"} if path.endswith("server.key") else set()
+    assert {check for check, verdict in found.items() if verdict != "ok"} == {name} | others
+    done = hygiene(baked, tmp_path / "work")
+    assert done.returncode == 11
+    [line] = [line for line in done.stdout.splitlines() if line.split()[:2] == ["failed", name]]
+    named = line.rpartition(": ")[2]
+    assert named.startswith("/")
+    assert path == named or path.startswith(f"{named}/")
+    assert "must not be shared as it is" in done.stdout
+    ignored = hygiene(baked, tmp_path / "work", "hygiene", "--ignore", name)
+    assert ignored.returncode == 0
+    assert "(ignored as asked)" in ignored.stdout
+
+
+def test_an_image_of_one_host_is_not_to_be_shared(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("baking needs root")
+    root = image(tmp_path / "image")
+    assert bake(root, Payload(), work=tmp_path / "work").returncode == 0
+    found = verdicts(root, tmp_path / "work")
+    assert {check for check, verdict in found.items() if verdict != "ok"} == {
+        "private-keys",
+        "certificates",
+        "identity",
+    }
+
+
+def test_many_files_are_named_in_part(baked: Path, tmp_path: Path) -> None:
+    for number in range(14):
+        (baked / f"root/key{number:02d}").write_text(KEY)
+    done = hygiene(baked, tmp_path / "work")
+    assert " and 4 more\n" in done.stdout
+    assert done.stdout.count("/root/key") == 10
+
+
+def test_an_unknown_name_is_refused(baked: Path, tmp_path: Path) -> None:
+    done = hygiene(baked, tmp_path / "work", "hygiene", "--ignore", "swap")
+    assert done.returncode == 2
+    assert 'knows no check "swap"' in done.stderr
+
+
+def test_by_the_copy_that_is_left(host: Sandbox) -> None:
+    """In the builder machine itself, where the bundle has gone; and from outside, on a tree."""
+    assert host.run(host.unpack(Base()), "bake").returncode == 0
+    shutil.rmtree(host.path("/run/bundlegen-unpack.1.x"))
+    host.path("/etc/machine-id").write_text("")
+    # the interpreter of the stand-ins, which may be below /root, brings keys of its own tests
+    host.execute("/usr/bin/umount", "--lazy", sys.base_prefix)
+    done = host.run(f"{GOLDEN}/bundle", "hygiene")
+    assert done.returncode == 0, done.stdout
+    host.write("/root/key", KEY)
+    assert host.run(f"{GOLDEN}/bundle", "hygiene").returncode == 11
+    assert host.stubbed("calls") == ""
+
+
+def test_what_cannot_be_told_is_not_good(host: Sandbox) -> None:
+    """Without find, xargs and grep nobody knows."""
+    assert host.run(host.unpack(Base()), "bake").returncode == 0
+    host.path("/etc/machine-id").write_text("")
+    host.write("/var/stub/nothing")
+    host.execute("/usr/bin/mount", "--bind", "/var/stub/nothing", "/usr/bin/find")
+    done = host.run(f"{GOLDEN}/bundle", "hygiene", "--json")
+    found = {check["name"]: check["verdict"] for check in json.loads(done.stdout)["checks"]}
+    assert {name for name, verdict in found.items() if verdict == "failed"} == {
+        "private-keys",
+        "unlock-codes",
+        "bundles",
+    }
