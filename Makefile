@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help setup demo test e2e bench lint fmt wheel dist clean
+.PHONY: help setup demo test e2e bench lint fmt wheel dist dist-oldest clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with .venv/bin/bundlegen; as root, install missing Debian packages
 	@.ci/setup dev
@@ -44,6 +44,11 @@ wheel: ## build out/dist/bundlegen-….whl (the same bytes every time)
 dist: ## build dist/bundlegen-…-linux-…: bundlegen as one file that needs no Python
 	@.ci/setup dev
 	.ci/dist
+
+dist-oldest: ## dist/ for older systems: made in Debian 11, tried in bare Debian 11 and 12 (root; minutes the first time)
+	@.ci/setup test
+	.ci/dist-oldest
+	.ci/try-bare dist/bundlegen-*-linux-$$(uname -m) bullseye bookworm
 
 clean: ## remove what make and the tests left; never bundles, a PKI store or .venv
 	rm -rf build dist out/dist bundlegen.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

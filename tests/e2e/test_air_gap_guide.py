@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 import yaml
 
 from bundlegen import __version__
+from tests.building import BUNDLEGEN
 from tests.e2e.clusters import Cluster, Member, carry
 from tests.e2e.conftest import BootHosts
 from tests.e2e.rig import images, machine
@@ -43,7 +43,7 @@ def blocks(section: str) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the guide's reader works, with the one-file program in it."""
     made = tmp_path_factory.mktemp("guide")
-    given = f'exec {shlex.quote(sys.executable)} -m bundlegen "$@"'
+    given = f'exec {shlex.join(BUNDLEGEN)} "$@"'
     root = shlex.quote(str(GUIDE.parents[1]))
     for name in (ONE_FILE, "bundlegen"):
         (made / name).write_text(f"#!/bin/sh\nexport PYTHONPATH={root}\n{given}\n")

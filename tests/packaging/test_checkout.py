@@ -13,7 +13,7 @@ import bundlegen
 from tests.lint.tree import ROOT
 from tests.packaging.conftest import copy_project, recipe
 
-TARGETS = ("setup", "demo", "test", "e2e", "bench", "lint", "fmt", "wheel", "clean")
+TARGETS = ("setup", "demo", "test", "e2e", "bench", "lint", "fmt", "wheel", "dist", "dist-oldest", "clean")
 
 
 def run(*argv: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

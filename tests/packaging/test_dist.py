@@ -205,6 +205,26 @@ def test_it_says_what_the_checkout_says(program: Path, tmp_path: Path, words: tu
     assert (done.returncode, done.stdout, done.stderr) == (0, expected.stdout, expected.stderr)
 
 
+def test_the_guide_promises_what_the_oldest_is_made_for() -> None:
+    made_for = re.search(r"^readonly GLIBC=([0-9.]+)$", (ROOT / ".ci/dist-oldest").read_text(), re.MULTILINE)
+    promised = re.search(r"`make dist-oldest`[^;]*?: glibc ([0-9.]+[0-9])", (ROOT / "docs/air-gap.md").read_text())
+    assert made_for
+    assert promised
+    assert made_for[1] == promised[1]
+
+
+def test_it_builds_the_demo_in_a_bare_root_file_system(program: Path) -> None:
+    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
+        pytest.skip("needs root and mmdebstrap")
+    done = subprocess.run(
+        [ROOT / ".ci/try-bare", program, "bookworm"],
+        env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "try-bare: bookworm: the same bundles as the checkout's\n"), (
+        done.stderr
+    )
+
+
 def test_exit_codes_and_messages_are_the_same(program: Path, tmp_path: Path) -> None:
     done = run(program, tmp_path, "build", "missing.yaml")
     assert (done.returncode, done.stdout) == (3, "")
