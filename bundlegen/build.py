@@ -53,6 +53,7 @@ class Options:
     attachments: parts.Attachments = parts.NONE
     previous: Path | None = None
     base: bool = False
+    shared_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def build(
     cluster = loaded.cluster
     if options.base:
         _check_base(cluster, spec)
+    if options.shared_images and not loaded.images:
+        raise UsageError(f"--shared-images: {spec} names no images", hint="name them there, or leave the option out")
     carried = images.survey(loaded.images, spec)
     stub = archive.make_stub()
     script = resources.install_script()
@@ -108,14 +111,15 @@ def build(
         issued_now(issued.new)
         codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
         with staging(folder) as stage, stage.scratch() as scratch:
-            shared = imagepack.compress(carried, scratch, step)
-            brought = imagepack.described(carried, shared)
+            pieces = imagepack.compress(carried, scratch, step)
+            shared = imagepack.share(stage, pieces, options.attachments) if options.shared_images else None
+            brought = imagepack.described(carried, pieces, shared.name if shared else "")
             plans = list(_plans(cluster, issued, script, brought, codes))
             if options.base:
                 plans.append(_base_plan(cluster, script, brought))
             finished = []
             for number, plan in enumerate(plans, start=1):
-                packed = _pack(plan, stub, shared, stage, cluster)
+                packed = _pack(plan, stub, () if shared else pieces, stage, cluster)
                 if options.attachments.wanted:
                     packed = replace(packed, parts=parts.make(stage, packed.name, options.attachments))
                 finished.append(packed)
@@ -134,6 +138,7 @@ def build(
                 sealed=options.seal,
                 compared_with=_compared(options.previous, stage.folder),
                 base=base,
+                images=shared,
             )
             for name, content in documents.render(change, resources.template_text).items():
                 stage.write(name, [content])
@@ -251,9 +256,9 @@ def _window(host: Host, issued: Issued, certificates: Sequence[CertInfo]) -> Win
 
 
 def _pack(
-    plan: BundlePlan, stub: archive.Stub, shared: Sequence[payload.Piece], stage: Staging, cluster: Cluster
+    plan: BundlePlan, stub: archive.Stub, on_board: Sequence[payload.Piece], stage: Staging, cluster: Cluster
 ) -> record.Packed:
-    pieces = [payload.configuration_piece(plan), *shared]
+    pieces = [payload.configuration_piece(plan), *on_board]
     host = plan.host if plan.kind == layout.KIND_HOST else ""
     header = stub.header(archive.label(cluster.name, layout.FIRST_CHANGE, host), pieces)
     blocks = (block for source in ([header], *(piece.blocks() for piece in pieces)) for block in source)

@@ -4,7 +4,7 @@ Usage:
   bundlegen init NAME=ADDRESS... [--output FILE] [--quiet]
   bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--sign-key KEY]
                   [--split SIZE] [--extension EXT] [--previous DIR] [--seal] [--base]
-                  [--json] [--quiet] [--verbose]
+                  [--shared-images] [--json] [--quiet] [--verbose]
   bundlegen plan SPEC [--pki DIR] [--base] [--json] [--quiet] [--verbose]
   bundlegen images SPEC [--json] [--quiet] [--verbose]
   bundlegen inspect BUNDLE [--json] [--verbose]
@@ -41,6 +41,7 @@ Options:
   --sign-key KEY  sign SHA256SUMS with this SSH key (a file, or the .pub of a key that an agent or token holds)
   --seal        encrypt the keys in the bundles, each host's under an unlock code of its own
   --base        make base.run as well: what all hosts share, and no secret, for golden images
+  --shared-images  put the images into one file beside the bundles, images.tar.gz, instead of into each bundle
   --split SIZE  write each bundle in numbered parts as well, of at most SIZE (such as 10M), to be joined by cat
   --extension EXT  end the names of what is to be attached in EXT (such as txt), where others are not accepted
   --previous DIR  say in the record what changes from the change in this folder
@@ -123,6 +124,7 @@ class Arguments:
     sign_key: Path | None
     seal: bool
     base: bool
+    shared_images: bool
     split: str | None
     extension: str | None
     previous: Path | None
@@ -199,6 +201,7 @@ def parse(words: Sequence[str]) -> Arguments | None:
         replace=found["--replace"],
         seal=found["--seal"],
         base=found["--base"],
+        shared_images=found["--shared-images"],
         sign_key=Path(found["--sign-key"]) if found["--sign-key"] else None,
         split=found["--split"],
         extension=found["--extension"],
@@ -256,6 +259,7 @@ def _build(arguments: Arguments, console: Console) -> int:
         attachments=parts.attachments(arguments.split, arguments.extension),
         previous=arguments.previous,
         base=arguments.base,
+        shared_images=arguments.shared_images,
     )
     return commands.build(arguments.spec, options, console, as_json=arguments.json)
 

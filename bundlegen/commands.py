@@ -121,6 +121,9 @@ def _built(built: Built) -> str:
     ]
     if built.base is not None:
         rows.append(("(images)", built.base.name, size(built.base.size), built.base.sha256[:12], "-"))
+    shared: dict[str, Any] | None = built.record["images"]  # type: ignore[assignment]
+    if shared is not None:
+        rows.append(("(all)", shared["file"], size(shared["size"]), shared["sha256"][:12], "-"))
     hosts: list[dict[str, Any]] = built.record["hosts"]  # type: ignore[assignment]
     folder = str(built.folder)
     lines = [
@@ -131,11 +134,12 @@ def _built(built: Built) -> str:
         "Check, carry and run, one host after the other:",
         f"  (cd {shlex.quote(folder)} && sha256sum -c {layout.SUMS})",
     ]
+    beside = f" {shlex.quote(str(built.folder / layout.SHARED_IMAGES))}" if shared else ""
     width = max(len(host["bundle"]) for host in hosts)
     for host in hosts[:_SHOWN_HOSTS]:
         address = f"[{host['address']}]" if ":" in host["address"] else host["address"]
         file = shlex.quote(str(built.folder / host["bundle"]))
-        lines.append(f"  scp {file} root@{address}:    # or carry it on a stick")
+        lines.append(f"  scp {file}{beside} root@{address}:    # or carry {'both' if shared else 'it'} on a stick")
         lines.append(f"  on {host['name']}:  sh {host['bundle'].ljust(width)}    # as root")
     if len(hosts) > _SHOWN_HOSTS:
         lines.append(f"  … and so on for the other {len(hosts) - _SHOWN_HOSTS} hosts")

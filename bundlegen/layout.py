@@ -49,6 +49,7 @@ MODE_PRIVATE_DIR: Final = 0o700
 
 # In out/<cluster>/<change>/.
 BUNDLE_SUFFIX: Final = ".run"
+SHARED_IMAGES: Final = "images.tar.gz"
 SUMS: Final = "SHA256SUMS"
 SIGNATURE: Final = f"{SUMS}.sig"
 RECORD: Final = "change.json"

@@ -59,18 +59,20 @@ class ImageSet:
     """The image archives that every bundle brings, by name.
 
     ``index`` and ``pieces``: the content of images/LIST and images/PIECES; ``architecture``: of all the images, as
-    ``uname -m`` says it, empty for any.
+    ``uname -m`` says it, empty for any. ``file``: the name of the file beside the bundles that holds the archives;
+    empty: each bundle holds them.
     """
 
     files: tuple[ImageFile, ...] = ()
     index: bytes = b""
     pieces: bytes = b""
     architecture: str = ""
+    file: str = ""
 
     @property
     def facts(self) -> dict[str, str]:
         """What bundle.conf says of them."""
-        return {"ARCHITECTURE": self.architecture, "IMAGES_FILE": ""}
+        return {"ARCHITECTURE": self.architecture, "IMAGES_FILE": self.file}
 
 
 NO_IMAGES: Final = ImageSet()
@@ -178,7 +180,7 @@ def image_entries(images: ImageSet) -> list[Entry]:
     if not images.files:
         return []
     return [
-        *(image_entry(image) for image in images.files),
+        *(image_entry(image) for image in images.files if not images.file),
         entry(layout.IMAGE_LIST, images.index, layout.MODE_PLAIN, "which image is in which archive"),
         entry(layout.IMAGE_PIECES, images.pieces, layout.MODE_PLAIN, "where the compressed archives are"),
     ]

@@ -202,10 +202,13 @@ def _versions(change: Change) -> tuple[Block, ...]:
         (f"`{change.installer.file}`, SHA-256", f"`{change.installer.sha256}`"),
     ]
     sizes = sum(host.size for host in change.hosts)
+    images = (
+        f", `{change.images.file}`, which all of them need, {text.size(change.images.size)}" if change.images else ""
+    )
     return (
         Table("What had a part in this change", ("What", "Version"), tuple(rows)),
         Paragraph(
             f"`{change.installer.file}` is the same in every bundle of bundlegen {change.versions['bundlegen']}: "
-            f"reviewed once, known by its hash. The bundles are {text.size(sizes)} together."
+            f"reviewed once, known by its hash. The bundles are {text.size(sizes)} together{images}."
         ),
     )

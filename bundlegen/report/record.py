@@ -31,6 +31,16 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """The file with the images of all bundles."""
+
+    name: str
+    size: int
+    sha256: str
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True)
 class Packed:
     """One finished bundle: its plan, and the file it became."""
 
@@ -65,11 +75,12 @@ def change(
     sealed: bool = False,
     compared_with: Mapping[str, Any] | None = None,
     base: Packed | None = None,
+    images: Shared | None = None,
 ) -> dict[str, Any]:
     """The record of the change ``name``; :mod:`bundlegen.report.schema` says what each field is.
 
     ``versions``: of everything that had a part in the bytes. ``issued_at``: when the newest certificate was issued.
-    ``base``: the bundle for images.
+    ``base``: the bundle for images. ``images``: the file that the bundles share.
     """
     return {
         "format": FORMAT,
@@ -88,6 +99,7 @@ def change(
         "installer": {"file": layout.INSTALLER, "sha256": installer_sha256},
         "hosts": [_host(cluster, index, packed) for index, packed in enumerate(bundles)],
         "base": None if base is None else _bundle(base),
+        "images": None if images is None else _shared(images),
         "comparedWith": compared_with,
         "versions": {"bundlegen": __version__, **versions},
     }
@@ -124,6 +136,14 @@ def sums(files: Mapping[str, str]) -> bytes:
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(files.items())).encode()
 
 
+def _parts(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    return [{"name": part.name, "size": part.size, "sha256": part.sha256} for part in parts]
+
+
+def _shared(images: Shared) -> dict[str, Any]:
+    return {"file": images.name, "size": images.size, "sha256": images.sha256, "parts": _parts(images.parts)}
+
+
 def _host(cluster: Cluster, index: int, packed: Packed) -> dict[str, Any]:
     host = cluster.hosts[index]
     return {
@@ -145,7 +165,7 @@ def _bundle(packed: Packed) -> dict[str, Any]:
         "size": packed.size,
         "sha256": packed.sha256,
         "payloadDigest": packed.plan.digest,
-        "parts": [{"name": part.name, "size": part.size, "sha256": part.sha256} for part in packed.parts],
+        "parts": _parts(packed.parts),
         "files": [
             {
                 "path": entry.destination,

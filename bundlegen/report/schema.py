@@ -57,6 +57,15 @@ class Part(_Model):
     sha256: Sum
 
 
+class SharedImages(_Model):
+    """The file with the container images of all bundles, which is carried beside each of them."""
+
+    file: str
+    size: int
+    sha256: Sum
+    parts: tuple[Part, ...] = Field(description="in the order in which they are joined; empty: not split")
+
+
 class Bundle(_Model):
     """One bundle: the file, and what is in it."""
 
@@ -139,6 +148,9 @@ class Change(_Model):
     hosts: tuple[Host, ...] = Field(min_length=1)
     base: Bundle | None = Field(
         default=None, description="the bundle for images that hosts share, with no key and no identity; null: none made"
+    )
+    images: SharedImages | None = Field(
+        default=None, description="null: the bundles hold their images themselves, or bring none"
     )
     compared_with: Compared | None = Field(description="null: no previous change was given")
     versions: dict[str, str]

@@ -9,27 +9,39 @@ from __future__ import annotations
 from bundlegen import layout, text
 from bundlegen.report import tables
 from bundlegen.report.blocks import Block, Command, Paragraph, Points, Table
-from bundlegen.report.schema import Bundle, Change, Host
+from bundlegen.report.schema import Bundle, Change, Host, Part
 
 _HERE = "in the folder that holds the bundle"
 
 
 def before(change: Change) -> tuple[Block, ...]:
     """On every host, before the first bundle is run: is it ours, and would it install?"""
+    beside = f" its own bundle, `{change.images.file}`" if change.images else " its own bundle"
     blocks: list[Block] = [
         Paragraph(
-            f"Carry to each host its own bundle and `{layout.SUMS}`, by stick, `scp` or ticket. These checks change "
+            f"Carry to each host{beside} and `{layout.SUMS}`, by stick, `scp` or ticket. These checks change "
             "nothing and may be done days ahead; on every host they must all pass before the first bundle is run."
         )
     ]
+    if change.images:
+        blocks.append(
+            Paragraph(
+                f"`{change.images.file}` ({text.size(change.images.size)}) holds the container images of all hosts and "
+                "goes beside each bundle, into the same folder. It holds no secret, and each bundle takes it only if "
+                "its bytes are those it was made with."
+            )
+        )
+    names = sorted([change.images.file] if change.images else [])
     for host in change.hosts:
         if host.parts:
-            blocks.append(_join(host))
+            blocks.append(_join(host.name, "bundle", host.bundle, host.parts))
+        if change.images and change.images.parts:
+            blocks.append(_join(host.name, "images", change.images.file, change.images.parts))
         blocks.append(
             Command(
                 f"On {host.name}, {_HERE}",
                 f"sha256sum --ignore-missing -c {layout.SUMS}",
-                ("…", f"{host.bundle}: OK", "…"),
+                ("…", *(line for name in sorted([*names, host.bundle]) for line in (f"{name}: OK", "…"))),
             )
         )
         blocks.append(
@@ -147,11 +159,20 @@ def base(bundle: Bundle) -> tuple[Block, ...]:
 def checksums(change: Change) -> tuple[Block, ...]:
     """How the files are known to be the ones that were approved."""
     bundles: list[Bundle] = [*change.hosts, *([change.base] if change.base else [])]
+    shared = [change.images] if change.images else []
     rows = [(f"`{each.bundle}`", str(each.size), f"`{each.sha256}`") for each in bundles]
-    rows += [(f"`{part.name}`", str(part.size), f"`{part.sha256}`") for each in bundles for part in each.parts]
-    names = sorted([each.bundle for each in bundles] + [part.name for each in bundles for part in each.parts])
+    rows += [(f"`{each.file}`", str(each.size), f"`{each.sha256}`") for each in shared]
+    split = [part for parts in [each.parts for each in bundles] + [each.parts for each in shared] for part in parts]
+    rows += [(f"`{part.name}`", str(part.size), f"`{part.sha256}`") for part in split]
+    names = sorted(
+        [*(each.bundle for each in bundles), *(each.file for each in (*shared,)), *(part.name for part in split)]
+    )
     blocks: list[Block] = [
-        Table("SHA-256 of the bundles", ("File", "Bytes", "SHA-256"), tuple(rows)),
+        Table(
+            "SHA-256 of what is carried" if shared else "SHA-256 of the bundles",
+            ("File", "Bytes", "SHA-256"),
+            tuple(rows),
+        ),
         Paragraph(f"`{layout.SUMS}` holds these and those of this record's own files."),
         Command(
             "In the change folder",
@@ -185,11 +206,9 @@ def checksums(change: Change) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _join(host: Host) -> Command:
-    names = " ".join(part.name for part in host.parts)
-    return Command(
-        f"On {host.name}, in the folder that holds the parts of the bundle", f"cat {names} > {host.bundle}", ()
-    )
+def _join(host: str, what: str, name: str, parts: tuple[Part, ...]) -> Command:
+    names = " ".join(part.name for part in parts)
+    return Command(f"On {host}, in the folder that holds the parts of the {what}", f"cat {names} > {name}", ())
 
 
 def _all(change: Change) -> str:

@@ -29,6 +29,8 @@ def images(
 ) -> tuple[CarriedImage, ...]:
     """What images/PIECES says, if all agree: it, images/LIST, bundle.conf, and the pieces ``on_board`` by archive.
 
+    Of images that are carried beside the bundle nothing is seen here but their sums.
+
     Raises ValueError, in words, where they do not.
     """
     found = _pieces(files.get(layout.IMAGE_PIECES))
@@ -38,8 +40,9 @@ def images(
     if strange := sorted(listed - {each.archive for each in found}):
         raise ValueError(f"{layout.IMAGE_LIST} names an archive that is not in {layout.IMAGE_PIECES}: {strange[0]}")
     if conf["IMAGES_FILE"]:
-        raise ValueError(f"{layout.CONF} names a file of images that no bundle has")
-    if [(each.archive, each.size, each.sha256) for each in found] != [
+        if conf["IMAGES_FILE"] != layout.SHARED_IMAGES or on_board or not found:
+            raise ValueError(f"{layout.CONF} names a file of images that it does not need")
+    elif [(each.archive, each.size, each.sha256) for each in found] != [
         (archive, piece.size, piece.sha256) for archive, piece in on_board
     ]:
         raise ValueError(f"{layout.IMAGE_PIECES} is not about the images that follow")

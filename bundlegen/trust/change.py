@@ -15,7 +15,7 @@ from typing import Any, Final
 from bundlegen import layout
 from bundlegen.errors import VerificationError
 from bundlegen.staging import file_sum
-from bundlegen.trust import checks, keys
+from bundlegen.trust import checks, keys, shared
 from bundlegen.trust.bundle import Bundle, opened, read
 from bundlegen.trust.expect import CA_CERTIFICATE, CA_KEY
 from bundlegen.trust.finding import Finding
@@ -62,6 +62,7 @@ def faults(folder: Path, at: datetime, *, written: Mapping[str, str] | None = No
     if not any(name.endswith(layout.BUNDLE_SUFFIX) for name in sums.files):
         yield Finding(str(folder), "holds no bundle")
     yield from _together(bundles)
+    yield from _images(folder, sums, bundles, whole=written is None)
     yield from _recorded(folder, sums, bundles, finished=written is None)
 
 
@@ -139,6 +140,17 @@ def _together(found: list[Bundle]) -> Iterator[Finding]:
         yield Finding("private keys", sentence)
 
 
+def _images(folder: Path, sums: Sums, bundles: list[Bundle], *, whole: bool) -> Iterator[Finding]:
+    """The file with the images of all bundles is there if they need it, and is theirs."""
+    name, needed = layout.SHARED_IMAGES, shared.needed(bundles)
+    if needed and name not in sums.files:
+        yield Finding(name, f"is not in {layout.SUMS}, and {needed[0].path.name} has no images of its own")
+    elif needed and os.path.lexists(folder / name):
+        yield from shared.faults(folder / name, needed, whole=whole)
+    elif name in sums.files and not needed:
+        yield Finding(name, "is needed by no bundle")
+
+
 def _recorded(folder: Path, sums: Sums, bundles: list[Bundle], *, finished: bool) -> Iterator[Finding]:
     """change.json says of every bundle what is in it. ``finished``: it would be signed by now."""
     if layout.RECORD not in sums.files:
@@ -148,6 +160,8 @@ def _recorded(folder: Path, sums: Sums, bundles: list[Bundle], *, finished: bool
         record = json.loads(small_file(folder / layout.RECORD))
         base = record.get("base")
         hosts = {host["bundle"]: host for host in [*record["hosts"], *([base] if base else [])]}
+        images = record.get("images") or {"file": None}
+        told = {images["file"]: images.get("sha256")} if images["file"] else {}
     except VerificationError as error:
         yield Finding(layout.RECORD, error.message)
         return
@@ -156,6 +170,8 @@ def _recorded(folder: Path, sums: Sums, bundles: list[Bundle], *, finished: bool
         return
     if finished and record.get("signed") and not os.path.lexists(folder / layout.SIGNATURE):
         yield Finding(layout.SIGNATURE, f"is missing, though {layout.RECORD} says that the change is signed")
+    if told != {name: sum_ for name, sum_ in sums.files.items() if name == layout.SHARED_IMAGES}:
+        yield Finding(layout.SHARED_IMAGES, f"is not as {layout.RECORD} says")
     for name in sorted(hosts.keys() - sums.files.keys()):
         yield Finding(str(name), f"is missing, though {layout.RECORD} lists it")
     for bundle in bundles:

@@ -38,6 +38,7 @@ _FACTS: Final = {
     "RUNTIME_ENDPOINT": "runtime endpoint",
     "ETCD_IMAGE": "etcd image",
     "PAUSE_IMAGE": "pause image",
+    "IMAGES_FILE": "images carried in",
     "SEALED": "keys sealed",
 }
 """What of bundle.conf is a change of its own. The other keys follow from these, the certificates and the files."""
@@ -77,6 +78,7 @@ def between(old: Bundle, new: Bundle) -> Difference:
         *_certificates(old, new),
         *_texts(old, new),
         *_files(old, new),
+        *_shared_images(old, new),
     )
     return Difference(new.owner, changes, _restarts(old, new))
 
@@ -203,7 +205,7 @@ def _files(old: Bundle, new: Bundle) -> Iterator[Change]:
     moved = {bundle.conf.get("KUBELET_CONFIG") for bundle in (old, new)} if _moved(old, new) else set()
     for name in sorted((before.keys() | after.keys()) - moved):
         was, is_ = before.get(name), after.get(name)
-        if name.startswith(f"{layout.SEALED}/"):
+        if name.startswith(f"{layout.SEALED}/") or name == layout.IMAGE_PIECES:
             continue
         if was is None or is_ is None:
             yield Change(f"file {name}", "there" if was else "", "there" if is_ else "")
@@ -211,6 +213,16 @@ def _files(old: Bundle, new: Bundle) -> Iterator[Change]:
             yield Change(f"file {name}", f"{was.mode:04o} {was.owner}", f"{is_.mode:04o} {is_.owner}")
         elif was.sha256 != is_.sha256 and (name in _WHOLE or name.startswith(f"{layout.IMAGES}/")):
             yield Change(f"file {name}", was.sha256[:16], is_.sha256[:16])
+
+
+def _shared_images(old: Bundle, new: Bundle) -> Iterator[Change]:
+    """Of images beside the bundle only their compressed bytes are known."""
+    before, after = (
+        {image.archive: image.sha256 for image in bundle.images if bundle.conf["IMAGES_FILE"]} for bundle in (old, new)
+    )
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            yield Change(f"image {name}, compressed", before.get(name, "")[:16], after.get(name, "")[:16])
 
 
 _WHOLE: Final = (

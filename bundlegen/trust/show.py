@@ -47,6 +47,10 @@ def data(bundle: Bundle, now: datetime) -> dict[str, Any]:
         "stubKnown": not known.stub_fault(bundle),
         "installer": {"sha256": installer, "bundlegen": known.installer_version(installer) or None},
         "conf": dict(bundle.conf),
+        "images": [
+            {"archive": image.archive, "size": image.size, "sha256": image.sha256, "file": _image_file(bundle)}
+            for image in bundle.images
+        ],
         "files": [
             {
                 "path": line.destination,
@@ -74,6 +78,10 @@ def text(bundle: Bundle, now: datetime) -> str:
         f"Kubernetes {conf['KUBERNETES_VERSION']}, made by bundlegen {conf['BUNDLEGEN_VERSION']}",
         f"payload digest {bundle.digest}",
         *_programs(bundle),
+        *(
+            f"image {image.archive}: {size(image.size)} compressed, {_image_place(bundle)}, SHA-256 {image.sha256}"
+            for image in bundle.images
+        ),
         "",
         table(
             ("MODE", "OWNER", "SHA-256", "PATH"),
@@ -83,6 +91,15 @@ def text(bundle: Bundle, now: datetime) -> str:
         *_pki(bundle, now),
     ]
     return printable("\n".join(lines))
+
+
+def _image_file(bundle: Bundle) -> str | None:
+    return bundle.conf["IMAGES_FILE"] or None
+
+
+def _image_place(bundle: Bundle) -> str:
+    name = _image_file(bundle)
+    return f"in {name} beside the bundle" if name else "on board"
 
 
 def _whom(bundle: Bundle) -> str:

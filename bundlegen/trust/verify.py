@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 from bundlegen import layout
 from bundlegen.errors import VerificationError
 from bundlegen.staging import file_sum
-from bundlegen.trust import change, sign
-from bundlegen.trust.bundle import read
+from bundlegen.trust import change, shared, sign
+from bundlegen.trust.bundle import Bundle, read
 from bundlegen.trust.expect import CA_KEY
 from bundlegen.trust.finding import Finding
 
@@ -45,8 +46,19 @@ def _bundle(path: Path, at: datetime, allowed: Path | None, signer: str) -> Iter
         yield Finding(path.name, error.message)
         return
     yield from change.bundle_faults(bundle, at)
+    if shared.needed([bundle]):
+        yield from _images(folder / layout.SHARED_IMAGES, bundle)
     if CA_KEY in bundle.destinations:
         yield Finding(path.name, "holds the CA's private key", fatal=False)
+
+
+def _images(beside: Path, bundle: Bundle) -> Iterator[Finding]:
+    """Looked at where they are beside the bundle; they may well travel another way."""
+    if os.path.lexists(beside):
+        yield from shared.faults(beside, [bundle])
+    else:
+        sentence = f"its images travel in {beside.name}, which is not beside it here"
+        yield Finding(bundle.path.name, sentence, fatal=False)
 
 
 def _signature(folder: Path, allowed: Path | None, signer: str) -> Iterator[Finding]:

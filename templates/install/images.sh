@@ -142,7 +142,7 @@ import_archive() {
     runtime_knows "${name}" || note image "${name}"
   done < <(carried_images "$1")
   if ! words=$(load_archive "$1" 2>&1); then
-    have_archive "$1" || die "${EXIT_ROLLED_BACK}" "$1 can no longer be read as it was, from ${PIECES_IN:-${HERE}/$1}" \
+    have_archive "$1" || die "${EXIT_ROLLED_BACK}" "$1 cannot be read as it was made, from ${PIECES_IN:-${CONF[IMAGES_FILE]:-the bundle}}" \
       "The medium was removed or fails. Copy the bundle to this host and run it from there."
     [[ ${words} != *'no space left'* ]] || advice='Make room in the file system of the image store, usually /var/lib/containerd.'
     die "${EXIT_ROLLED_BACK}" "the runtime did not accept $1: ${words##*$'\n'}" "${advice}"

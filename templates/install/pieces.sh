@@ -88,6 +88,7 @@ find_pieces() {
     find_images_file
     return 0
   fi
+  [[ -z ${IMAGES_OPTION} ]] || bad_usage "--images: this bundle brings all the images it has itself"
   [[ -z ${BUNDLE_FILE} ]] || PIECES_IN=${BUNDLE_FILE} PIECES_START=${IMAGES_AT}
   for archive in ${PIECES[@]+"${PIECES[@]}"}; do
     have_archive "${archive}" || spoilt+=("${archive} is missing, cannot be read, or was altered")
@@ -103,7 +104,8 @@ find_images_file() {
     PIECES_PLACES=("${IMAGES_OPTION}")
   else
     [[ -z ${BUNDLE_FILE} ]] || PIECES_PLACES=("${BUNDLE_FILE%/*}/${CONF[IMAGES_FILE]}")
-    PIECES_PLACES+=("${CALLER_PWD%/}/${CONF[IMAGES_FILE]}" "${ROOT}/usr/local/lib/bundlegen/${CONF[IMAGES_FILE]}")
+    [[ -n ${BUNDLE_FILE} && ${CALLER_PWD} -ef ${BUNDLE_FILE%/*}/ ]] || PIECES_PLACES+=("${CALLER_PWD%/}/${CONF[IMAGES_FILE]}")
+    PIECES_PLACES+=("${ROOT}/usr/local/lib/bundlegen/${CONF[IMAGES_FILE]}")
   fi
   for place in "${PIECES_PLACES[@]}"; do
     [[ -e ${place} ]] || continue
@@ -113,6 +115,26 @@ find_images_file() {
     fi
     PIECES_WRONG+=("${place}")
   done
+}
+
+# check_image_file: images that are carried beside the bundle are at hand, if the runtime lacks any.
+check_image_file() {
+  local archive missing=''
+  running && [[ -n ${CONF[IMAGES_FILE]} ]] || return 0
+  for archive in "${PIECES[@]}"; do
+    holds_archive "${archive}" || missing=${archive}
+  done
+  if [[ -n ${PIECES_IN} ]]; then
+    verdict image-file ok "${PIECES_IN} holds the images of this bundle"
+  elif [[ -z ${missing} ]]; then
+    verdict image-file ok "${CONF[IMAGES_FILE]} is not here, and not needed: the runtime has its images"
+  elif ((${#PIECES_WRONG[@]} > 0)); then
+    verdict image-file failed "${PIECES_WRONG[*]} does not hold the images of this bundle: it is damaged, or belongs to other bundles" \
+      "Copy ${CONF[IMAGES_FILE]} of this change again and compare its SHA-256 with SHA256SUMS."
+  else
+    verdict image-file failed "${CONF[IMAGES_FILE]} is missing, which holds the images of this bundle; looked for: ${PIECES_PLACES[*]}" \
+      "Put it beside the bundle, or name it: --images FILE."
+  fi
 }
 
 images_file_is_right() {

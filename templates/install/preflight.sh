@@ -3,7 +3,7 @@
 
 # Names of all checks, in order; `--ignore` takes those that are not in the second list.
 readonly CHECKS=(root tools architecture systemd hostname kubelet kubeadm kubelet-flags runtime cri
-  cgroup-driver cgroup-version swap ports clock images sandbox-image disk data-dir leftovers drop-ins
+  cgroup-driver cgroup-version swap ports clock images sandbox-image image-file disk data-dir leftovers drop-ins
   unfinished selinux peers)
 readonly NEVER_IGNORED=' root data-dir unfinished '
 

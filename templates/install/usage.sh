@@ -21,6 +21,8 @@ usage() {
     '  --ignore NAME    let the check NAME only warn (may be repeated; recorded in the receipt)' \
     '  --wait SECONDS   how long to wait for etcd (install: 300, health: 0)' \
     '  --cluster        health: demand that every member answers' \
+    '  --images FILE    where images.tar.gz is, if this bundle needs it; otherwise looked for beside the bundle, in the' \
+    '                   working folder, and in /usr/local/lib/bundlegen' \
     '  --json           health, preflight, hygiene: one JSON document on standard output' \
     '  --unlock-file FILE   where the unlock code of sealed keys is; otherwise standard input or the terminal' \
     '  --root DIR       work on the file tree DIR (an absolute path) instead of the running system' \
@@ -100,6 +102,13 @@ parse_arguments() {
         UNLOCK_FILE=$2
         [[ $2 == /* ]] || UNLOCK_FILE=${CALLER_PWD}/$2
         [[ -f ${UNLOCK_FILE} && -r ${UNLOCK_FILE} ]] || bad_usage "--unlock-file needs a file that can be read, not \"$2\""
+        shift
+        ;;
+      --images)
+        need_value "$@"
+        IMAGES_OPTION=$2
+        [[ $2 == /* ]] || IMAGES_OPTION=${CALLER_PWD}/$2
+        [[ -f ${IMAGES_OPTION} && -r ${IMAGES_OPTION} ]] || bad_usage "--images needs a file that can be read, not \"$2\""
         shift
         ;;
       --root)

@@ -1,4 +1,4 @@
-"""Hosts with an empty image store and sealed bundles on a stick: all they have is the bundle and a code."""
+"""Hosts with an empty image store and bundles on a stick: all they have is that, and a code where keys are sealed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clusters import Cluster, bundlegen, run_bundle
+from tests.e2e.clusters import Cluster, bundlegen, carry, run_bundle
 from tests.e2e.rig.host import Host
 
 USAGE = 2
+PREFLIGHT_FAILED = 11
 CODE_FILE = "/root/code"
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    make_cluster: Callable[..., Cluster], archives: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Cluster:
+def carried(archives: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The images as a specification names them."""
     folder = tmp_path_factory.mktemp("images")
     for archive in archives:
         (folder / f"{archive.parent.name}.tar").symlink_to(archive)
-    return make_cluster("airgap", images=[f"{folder}/*.tar"], build_options=["--seal"])
+    return f"{folder}/*.tar"
+
+
+@pytest.fixture(scope="module")
+def cluster(make_cluster: Callable[..., Cluster], carried: str) -> Cluster:
+    return make_cluster("airgap", images=[carried], build_options=["--seal"])
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,24 @@ def test_images_and_keys_come_from_the_sealed_bundles_alone(
 
 def test_running_it_again_needs_no_code(cluster: Cluster, hosts: list[Host]) -> None:
     assert "Already installed; nothing changed" in run_bundle(hosts[2], cluster.bundle(2)).stdout
+
+
+def test_images_come_from_one_file_beside_the_bundles(
+    make_cluster: Callable[..., Cluster], carried: str, boot: Callable[..., list[Host]]
+) -> None:
+    shared = make_cluster("shared", images=[carried], build_options=["--shared-images"])
+    file = shared.out / "images.tar.gz"
+    assert all(shared.bundle(member.name).stat().st_size < 100_000 for member in shared.hosts)
+    hosts = boot(shared, with_images=False)
+    done = run_bundle(hosts[0], shared.bundle(0), expect=PREFLIGHT_FAILED)
+    assert "images.tar.gz is missing, which holds the images of this bundle" in done.stderr
+    assert not hosts[0].path("/etc/kubernetes/pki").exists()
+    for host in hosts:
+        carry(host, file)
+        run_bundle(host, shared.bundle(host.name))
+    for host in hosts:
+        assert any("/etcd:" in image for image in _images(host))
+        host.exec(["/usr/local/sbin/bundlegen-health", "--cluster", "--wait", "60"])
 
 
 def _code(host: Host, code: str) -> str:

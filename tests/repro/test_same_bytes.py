@@ -77,6 +77,17 @@ def test_jobs_and_json(control: Path, tmp_path: Path) -> None:
     assert contents(folder / "out") == contents(control / "out")
 
 
+def test_images_in_one_file(control: Path, tmp_path: Path) -> None:
+    """It holds the very pieces that bundles have on board, wherever and however it is made."""
+    one, two = copied(control, tmp_path / "one"), copied(control, tmp_path / "another place")
+    build(one, "--shared-images", "--base")
+    build(two, "--shared-images", "--base", env=environment(TZ="Pacific/Kiritimati", PYTHONHASHSEED="0", GZIP="-1"))
+    made = contents(one / "out")
+    assert made == contents(two / "out")
+    pieces = made["prod/create/images.tar.gz"]
+    assert contents(control / "out")["prod/create/infra0.run"].endswith(pieces)
+
+
 def test_names_of_folders(control: Path, tmp_path: Path) -> None:
     folder = copied(control, tmp_path / "copy")
     (folder / "pki").rename(folder / "keys and such")

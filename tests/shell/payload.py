@@ -200,11 +200,16 @@ class Payload:
         self.files["images/PIECES"] = ("0644", "".join(lines).encode())
 
     def write(self, folder: Path, *, whole: bool = False) -> Path:
-        """The payload as a folder, without its image archives if not ``whole``; returns the folder."""
+        """The payload as a folder, without its image archives if not ``whole``; returns the folder.
+
+        Where bundle.conf has an IMAGES_FILE, MANIFEST does not know them either.
+        """
         shutil.rmtree(folder, ignore_errors=True)
         lines = []
         own = {"install.sh": script().encode(), "bundle.conf": self._conf_text().encode()}
         for path, (mode, data) in (self.files | {name: ("0644", data) for name, data in own.items()}).items():
+            if self.conf["IMAGES_FILE"] and path in self.pieces:
+                continue
             if whole or path not in self.pieces:
                 place = folder / ("files" + path if path.startswith("/") else path)
                 place.parent.mkdir(parents=True, exist_ok=True)

@@ -114,7 +114,11 @@ class Sandbox:
         """The bundle's file with its images, and what the stub would say of it."""
         if not payload.pieces:
             return {}
-        self.path(BUNDLE).write_bytes(b"stub" + b"".join(payload.pieces.values()))
+        pieces = b"".join(payload.pieces.values())
+        if name := payload.conf["IMAGES_FILE"]:
+            self.path(BUNDLE).with_name(name).write_bytes(pieces)
+            pieces = b""
+        self.path(BUNDLE).write_bytes(b"stub" + pieces)
         return {"BUNDLEGEN_FILE": BUNDLE, "BUNDLEGEN_IMAGES_AT": "4"}
 
     def install(

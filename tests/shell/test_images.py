@@ -173,7 +173,7 @@ def test_a_medium_that_fails_during_the_import_is_named_and_all_is_as_before(hos
     host.stub("on-import", f"truncate -s 100 {BUNDLE}\n")
     done = host.run(folder)
     assert done.returncode == 13
-    assert f"images/pause.tar can no longer be read as it was, from {BUNDLE}" in done.stderr
+    assert f"images/pause.tar cannot be read as it was made, from {BUNDLE}" in done.stderr
     after = {path: facts for path, facts in host.tree().items() if not path.startswith("var/lib/bundlegen")}
     assert after == before
     assert held(host) == []
