@@ -294,6 +294,15 @@ def test_a_signature_is_checked_where_one_is_demanded(guide: Path, change: Path,
     assert "is not a good one of us@example.net" in check(guide, change, **demanded).stderr
 
 
+@pytest.mark.parametrize(("answer", "code"), [(0, 0), (2, 0), (1, 1)])
+def test_what_cloud_init_does_is_waited_for(guide: Path, tmp_path: Path, answer: int, code: int) -> None:
+    (tmp_path / "cloud-init").write_text(f'#!/bin/sh\necho "asked: $*"\nexit {answer}\n')
+    (tmp_path / "cloud-init").chmod(0o755)
+    done = script(guide, "wait.sh", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert (done.returncode, done.stdout) == (code, "asked: status --wait\n")
+    assert ("cloud-init failed on the builder" in done.stderr) == (code == 1)
+
+
 def test_what_arrives_is_baked(guide: Path, change: Path) -> None:
     done = script(guide, "bake.sh", UPLOAD=str(change), **sums(change))
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ from tests.e2e.rig.nspawn import Container
 
 # Changes by itself while a host runs, and holds nothing that an installer writes.
 RESTLESS = ("/var/log", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/systemd", "/var/tmp", "/etc/mtab")
-BOOT_PATIENCE = 60
+BOOT_PATIENCE = 180  # a first boot may install a member
 
 
 @dataclass(frozen=True)
