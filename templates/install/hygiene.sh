@@ -36,18 +36,31 @@ do_hygiene() {
   exit "${code}"
 }
 
+# mounted PLACE: the disks below it. What else is mounted there, such as /proc in a chroot or a share, is not the image.
+mounted() {
+  local device place below
+  below=$(readlink -f -- "$1") || return 0
+  while read -r device place _; do
+    [[ ${device} != /dev/* || ${place} != "${below%/}"/* ]] || printf '%b\n' "${place}"
+  done < /proc/self/mounts
+}
+
 # scanned EXPRESSION...: `find` in the places where secrets may be, but not in what the archive that runs us unpacked.
 scanned() {
-  local place
+  local place disk
   local -a places=() apart=(-false)
   [[ ${HERE##*/} != bundlegen-unpack.* ]] || apart+=(-o -path "${ROOT}${HERE}" -o -path "${HERE}")
   for place in "${SCANNED[@]}"; do
-    [[ ! -d ${ROOT}${place} ]] || places+=("${ROOT}${place}")
+    [[ -d ${ROOT}${place} ]] || continue
+    places+=("${ROOT}${place}")
+    while IFS= read -r disk; do
+      places+=("${disk}")
+    done < <(mounted "${ROOT}${place}")
   done
   for place in "${NOT_SCANNED[@]}"; do
-    apart+=(-o -path "${ROOT}${place}")
+    apart+=(-o -path "${ROOT}${place}" -o -path "${place}")
   done
-  ((${#places[@]} == 0)) || find "${places[@]}" '(' "${apart[@]}" ')' -prune -o "$@"
+  ((${#places[@]} == 0)) || find "${places[@]}" -xdev '(' "${apart[@]}" ')' -prune -o "$@" 2> /dev/null
 }
 
 # scan_files: every file of reasonable size, read once.
@@ -67,12 +80,16 @@ scan_files() {
 # objects NAME TEXT HINT FILE...: a verdict that names the files; a good one where there are none.
 objects() {
   local name=$1 text=$2 hint=$3 listed='' count=0 file
+  local -A seen=()
   shift 3
   if (($# == 0)); then
     verdict "${name}" ok "none"
     return 0
   fi
   for file in "$@"; do
+    # what is mounted twice is found twice
+    [[ -z ${seen[${file}]-} ]] || continue
+    seen[${file}]=yes
     count=$((count + 1))
     ((count > SHOWN_FILES)) || listed+=" ${file#"${ROOT}"}"
   done

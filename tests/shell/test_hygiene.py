@@ -193,3 +193,15 @@ def test_what_cannot_be_told_is_not_good(host: Sandbox) -> None:
         "unlock-codes",
         "bundles",
     }
+
+
+def test_other_disks_are_searched_and_what_is_no_disk_is_not(host: Sandbox) -> None:
+    """A disk of its own below /var belongs to the image; a share, another tree's /proc or memory does not."""
+    assert host.run(host.unpack(Base()), "bake").returncode == 0
+    host.path("/etc/machine-id").write_text("")
+    host.execute("/usr/bin/umount", "--lazy", sys.base_prefix)
+    host.path("/srv/memory").mkdir(parents=True)
+    host.execute("/usr/bin/mount", "-t", "tmpfs", "tmpfs", "/srv/memory")
+    host.write("/srv/memory/key", KEY)
+    done = host.run(f"{GOLDEN}/bundle", "hygiene")
+    assert done.returncode == 0, done.stdout
