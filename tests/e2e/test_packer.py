@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clusters import Cluster, bundlegen, etcdctl, run_bundle
+from tests.e2e.clusters import Cluster, bundlegen, carry, etcdctl, run_bundle
 from tests.e2e.rig.commands import SYSTEM_PATH
 from tests.e2e.rig.host import RESTLESS, Host, HostSpec
 from tests.e2e.rig.session import Session
@@ -32,13 +32,13 @@ OF_THE_RIG = ("/etc/hostname", "/etc/hosts", "/etc/testhost")
 def cluster(
     make_cluster: Callable[..., Cluster], archives: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> Cluster:
-    """A cluster whose bundles bring the images, with base.run and the templates."""
+    """A cluster with base.run and the templates; its images are in a file that is baked in, and not in the bundles."""
     if shutil.which("packer") is None:
         pytest.skip("packer is not installed")
     folder = tmp_path_factory.mktemp("images")
     for archive in archives:
         (folder / f"{archive.parent.name}.tar").symlink_to(archive)
-    made = make_cluster("golden", images=[f"{folder}/*.tar"], build_options=["--base"])
+    made = make_cluster("golden", images=[f"{folder}/*.tar"], build_options=["--base", "--shared-images"])
     bundlegen(["packer", "cluster.yaml"], made.folder)
     return made
 
@@ -197,6 +197,7 @@ def clones(baked: Baked, cluster: Cluster, session: Session, layers: tuple[Path,
 
     def plain(index: int) -> Host:
         [host] = session.boot([specs[index]], layers)
+        carry(host, cluster.out / "images.tar.gz")
         run_bundle(host, cluster.bundle(index))
         return host
 

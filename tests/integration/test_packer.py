@@ -48,7 +48,7 @@ def offer(change: Path, files: Mapping[str, bytes]) -> None:
     (change / "SHA256SUMS").write_text("".join(sums))
 
 
-def packer(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def packer(folder: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Packer, with nothing but its folder and no network to be reached."""
     return subprocess.run(
         [*NO_NETWORK, "packer", *words],
@@ -60,7 +60,7 @@ def packer(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
             "PKR_VAR_vcenter_password": PASSWORD,
             "AWS_EC2_METADATA_DISABLED": "true",
         },
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=120,
@@ -77,6 +77,13 @@ def validate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return packer(folder, "validate", "-var-file=example.pkrvars.hcl", *words, ".")
 
 
+def uploaded(folder: Path) -> list[str]:
+    """What the template in ``folder`` would upload, as Packer itself evaluates it."""
+    done = packer(folder, "console", "-var-file=example.pkrvars.hcl", ".", stdin='join(" ", local.files)\n')
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.split()
+
+
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(tmp_path_factory.mktemp("packer"))
@@ -91,9 +98,9 @@ def test_packer_accepts_it(tmp_path: Path, spec: str, name: str) -> None:
 
 
 @needs_packer
-@pytest.mark.parametrize("option", ["--quiet", "--seal"])
+@pytest.mark.parametrize("option", ["--quiet", "--seal", "--shared-images"])
 def test_packer_accepts_it_with_what_build_made(tmp_path: Path, option: str) -> None:
-    """Not a stand-in for the change folder, but the one that goes with it: with images, sealed or not."""
+    """Not a stand-in for the change folder, but the one that goes with it: with images, sealed, shared."""
     for name in (image_archives.ETCD, image_archives.PAUSE):
         file = name.replace("/", "_").replace(":", "_")
         image_archives.write(tmp_path / f"{file}.tar", image_archives.docker(name))
@@ -101,9 +108,13 @@ def test_packer_accepts_it_with_what_build_made(tmp_path: Path, option: str) -> 
     building.build(tmp_path, "--base", option)
     assert building.run(tmp_path, "packer", "cluster.yaml").returncode == 0
     folder = tmp_path / "out/prod/packer/null"
+    shared = option == "--shared-images"
     done = validate(folder)
     assert (done.returncode, done.stdout.strip() + done.stderr) == (0, "")
-    assert check(folder.parent, tmp_path / "out/prod/create").returncode == 0
+    change = tmp_path / "out/prod/create"
+    assert check(folder.parent, change).returncode == 0
+    assert ("images.tar.gz" in sums(change)["FILES"]) == shared
+    assert uploaded(folder) == ["base.run", *(["images.tar.gz"] if shared else [])]
 
 
 @needs_packer
@@ -133,8 +144,7 @@ BROKEN = {
     "image_name=": "must be letters, digits",
     "upload_parent=tmp": "must be an absolute path",
     "change_folder=nowhere": "no base.run in",
-    "shared_images=true": "no images.tar.gz in",
-    "shared_images=perhaps": "shared_images",
+    "remove_ssh_host_keys=perhaps": "remove_ssh_host_keys",
     "prepare_scripts=[\"not-there.sh\"]": "not-there.sh",
     "no_such_variable=1": "no_such_variable",
 }  # fmt: skip

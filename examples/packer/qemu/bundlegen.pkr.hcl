@@ -34,12 +34,6 @@ variable "signer" {
   default     = ""
 }
 
-variable "shared_images" {
-  type        = bool
-  description = "Whether images.tar.gz is to be baked in as well: what \"bundlegen build --base --shared-images\" wrote."
-  default     = false
-}
-
 variable "prepare_scripts" {
   type        = list(string)
   description = "Your own scripts, run as root on the builder before baking: they install the container runtime and kubelet. They may reboot."
@@ -102,11 +96,12 @@ locals {
   sudo   = var.ssh_username == "root" ? "" : "sudo -n "
   as_is  = "env {{ .Vars }} bash '{{ .Path }}'"
 
-  # Of the files to be uploaded, the sums that SHA256SUMS has; it is an error that says so where it has none. Nothing
-  # here may hide an error by "try", and no other local may use sums: Packer 1.6 would then report another error.
-  files  = var.shared_images ? ["base.run", "images.tar.gz"] : ["base.run"]
+  # What is uploaded: base.run and, after "bundlegen build --shared-images", what its images are in; with the sums of
+  # SHA256SUMS, and an error that says so where it has none. Nothing here may hide an error by "try", and no other local
+  # may use sums: Packer 1.6 would then report another error.
   text   = fileexists("${local.change}/SHA256SUMS") ? file("${local.change}/SHA256SUMS") : ""
   listed = { for line in split("\n", local.text) : substr(line, 66, -1) => substr(line, 0, 64) if length(line) > 66 }
+  files  = contains(keys(local.listed), "images.tar.gz") ? ["base.run", "images.tar.gz"] : ["base.run"]
   sums   = [for name in local.files : name == "base.run" && var.base_sha256 != "" ? lower(var.base_sha256) : contains(keys(local.listed), name) ? local.listed[name] : file("/no ${name} in ${local.change}/SHA256SUMS (see \"bundlegen build --base\")")]
 }
 

@@ -12,7 +12,6 @@ output_folder        = "image"
 # base_sha256            = "the SHA-256 of the base.run that was approved"
 # allowed_signers        = "allowed_signers"
 # signer                 = "you@example.net"
-# shared_images          = true
 # prepare_scripts        = ["install-runtime-and-kubelet.sh"]
 # remove_ssh_host_keys   = true
 # remove_authorized_keys = true
