@@ -22,6 +22,7 @@ INPUTS = (".ci/setup", "setup.cfg", "pyproject.toml", "tests/constraints.txt")
 WANTED = (
     "busybox",
     "objdump",
+    "packer",
     "shellcheck",
     "shfmt",
     "strace",
