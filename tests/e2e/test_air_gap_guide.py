@@ -1,8 +1,8 @@
 """docs/air-gap.md, done as it is written: every command in it runs here, from fetching images to a healthy cluster.
 
 What it calls a machine with a network is this one with a registry of its own, in the test's network namespace; skopeo
-is told to find registry.k8s.io there. The one-file program is this checkout under that name, unless the environment
-names a real one; that the real one does the same is the packaging tests' business.
+is told to find registry.k8s.io there, which has what k8s.gcr.io had. The one-file program is this checkout under that
+name; that the real one does the same is the packaging tests' business.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def connected(session: Session, archives: tuple[Path, ...], folder: Path, binari
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as registry:
         try:
             for archive, image in zip(archives, (binaries.etcd_image, binaries.pause_image), strict=True):
-                _push(session, archive, image.replace(UPSTREAM, REGISTRY))
+                _push(session, archive, f"{REGISTRY}/{image.partition('/')[2]}")
             yield
         finally:
             registry.kill()
