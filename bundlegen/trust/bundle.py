@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
 
@@ -71,6 +71,14 @@ class Bundle:
     def owner(self) -> str:
         """The host it is for, by name; ``layout.BASE`` for the one for images."""
         return layout.BASE if self.is_base else self.conf["HOST"]
+
+    def beside(self, other: Bundle) -> Bundle:
+        """The same, with what is byte for byte in ``other`` as well held once: hundreds of hosts share the installer."""
+        files = {
+            name: other.files[name] if other.files.get(name) == content else content
+            for name, content in self.files.items()
+        }
+        return replace(self, files=files, stub=other.stub if other.stub == self.stub else self.stub)
 
     @property
     def manifest_text(self) -> bytes:

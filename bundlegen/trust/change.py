@@ -57,7 +57,7 @@ def faults(folder: Path, at: datetime, *, written: Mapping[str, str] | None = No
             except VerificationError as error:
                 yield Finding(name, error.message)
                 continue
-            bundles.append(bundle)
+            bundles.append(bundle.beside(bundles[0]) if bundles else bundle)
             yield from bundle_faults(bundle, at)
     if not any(name.endswith(layout.BUNDLE_SUFFIX) for name in sums.files):
         yield Finding(str(folder), "holds no bundle")
