@@ -73,7 +73,7 @@ class Bundle:
         return layout.BASE if self.is_base else self.conf["HOST"]
 
     def beside(self, other: Bundle) -> Bundle:
-        """The same, with what is byte for byte in ``other`` as well held once: hundreds of hosts share the installer."""
+        """The same, with what is byte for byte in ``other`` as well held once: all hosts share the installer."""
         files = {
             name: other.files[name] if other.files.get(name) == content else content
             for name, content in self.files.items()

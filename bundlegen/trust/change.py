@@ -45,7 +45,7 @@ def faults(folder: Path, at: datetime, *, written: Mapping[str, str] | None = No
         yield Finding(str(folder), error.message)
         return
     yield from _covered(folder, sums)
-    bundles = []
+    bundles: list[Bundle] = []
     for name, expected in sums.files.items():
         if not os.path.lexists(folder / name):
             yield Finding(name, f"is missing, though {layout.SUMS} lists it")
