@@ -1,6 +1,6 @@
 #!/bin/sh
-# bundlegen as one file: this script, and the program behind it. The program unpacks itself, and /tmp is often noexec;
-# so this finds a folder from which programs may run, and starts it there. Nothing is left behind.
+# bundlegen as one file: this script, a small loader, and an archive. The loader unpacks the archive, and /tmp is often
+# noexec; so this finds a folder from which programs may run, and starts it there. Nothing is left behind.
 set -eu
 
 # The processor and the version of the GNU C library that the program was made for.
@@ -46,10 +46,13 @@ main() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
   beside=$(dirname "$0")
+  case $0 in /*) self=$0 ;; *) self=${PWD}/$0 ;; esac
   for folder in "${TMPDIR-}" /tmp /var/tmp /dev/shm "${HOME-}" "${beside}"; do
     find_place "${folder}"
     test -n "${place}" || continue
-    if tail -c "+@OFFSET@" "$0" > "${place}/bundlegen" 2> /dev/null; then
+    # The loader looks for its archive beside itself, under its own name and from the end of the file.
+    if ln -s "${self}" "${place}/bundlegen.pkg" && tail -c "+@OFFSET@" "${self}" 2> /dev/null \
+      | head -c "@SIZE@" > "${place}/bundlegen" 2> /dev/null; then
       BUNDLEGEN_TMPDIR=${TMPDIR-}
       BUNDLEGEN_PLACE=${place}
       TMPDIR=${folder}
@@ -58,7 +61,7 @@ main() {
     fi
     tidy_up
   done
-  echo "bundlegen: error: there is no folder with 60 MiB free from which programs may run (set TMPDIR to one)" >&2
+  echo "bundlegen: error: there is no folder with 40 MiB free from which programs may run (set TMPDIR to one)" >&2
   exit 7
 }
 

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 from pathlib import Path
 
-from tests.bench.timing import run, spread, timed
+from tests.bench.timing import Cost, cost, spread
 from tests.building import BUNDLEGEN, ROOT
 
 RUNS = 15
@@ -21,21 +21,18 @@ def main(work: Path) -> None:
     shutil.copy(ROOT / "examples/three-hosts.yaml", work / "cluster.yaml")
     print(f"{program.name}, {program.stat().st_size / 2**20:.1f} MiB (goal {GOAL:.1f} s):")
     for words in (["--version"], ["plan", "cluster.yaml"]):
-        ours: list[float] = []
-        theirs: list[float] = []
+        ours: list[Cost] = []
+        theirs: list[Cost] = []
         for _ in range(RUNS):
-            ours.append(seconds([str(program), *words], work))
-            theirs.append(seconds([*BUNDLEGEN, *words], work))
+            ours.append(cost([str(program), *words], work))
+            theirs.append(cost([*BUNDLEGEN, *words], work))
+        wall, processor = ([getattr(each, what) for each in ours] for what in ("wall", "processor"))
         print(
-            f"  {' '.join(words)}: {statistics.median(ours):.2f} s ({spread(ours)}), "
-            f"the checkout {statistics.median(theirs):.2f} s",
+            f"  {' '.join(words)}: {statistics.median(wall):.2f} s ({spread(wall)}), "
+            f"processor {statistics.median(processor):.2f} s; "
+            f"the checkout {statistics.median(each.wall for each in theirs):.2f} s",
             flush=True,
         )
-
-
-def seconds(argv: list[str], folder: Path) -> float:
-    """What one run takes."""
-    return timed(lambda: run(argv, folder))
 
 
 def made() -> Path:
