@@ -6,14 +6,9 @@ runtime_socket() {
   printf '%s' "${CONF[RUNTIME_ENDPOINT]#unix://}"
 }
 
-# images VERB...: ctr in the namespace where kubelet's images are; for CRI-O, removing is podman's work.
+# images VERB...: ctr in the namespace where kubelet's images are.
 images() {
-  read_runtime_config
-  if [[ ${RUNTIME_KIND} == crio ]]; then
-    [[ $1 == remove ]] && podman image rm "$2"
-  else
-    ctr --address "$(runtime_socket)" --namespace k8s.io images "$@"
-  fi
+  ctr --address "$(runtime_socket)" --namespace k8s.io images "$@"
 }
 
 # carried_images [ARCHIVE]: "ID NAME" of each image in it, or in any; images/LIST has "ID ARCHIVE NAME".
@@ -44,14 +39,26 @@ has_id() {
   return 1
 }
 
+# image_digest NAME: what the runtime has under this name, by digest; fails if that is nothing.
+image_digest() {
+  local digest=''
+  read_runtime_config
+  if [[ ${RUNTIME_KIND} == crio ]]; then
+    digest=$(podman image inspect --format '{{.Id}}' "$1" 2> /dev/null) || return 1
+    digest=sha256:${digest}
+  else
+    read -r _ _ digest _ < <(images list "name==$1" 2> /dev/null | tail -n +2) || return 1
+  fi
+  [[ -n ${digest} ]] && printf '%s' "${digest}"
+}
+
 # runtime_holds ID NAME: has the runtime just this image under this name? A tag alone may have moved.
 runtime_holds() {
   local digest
-  read_runtime_config
+  digest=$(image_digest "$2") || return 1
   if [[ ${RUNTIME_KIND} == crio ]]; then
-    have podman && [[ sha256:$(podman image inspect --format '{{.Id}}' "$2" 2> /dev/null || true) == "$1" ]]
+    [[ ${digest} == "$1" ]]
   else
-    read -r _ _ digest _ < <(images list "name==$2" 2> /dev/null | tail -n +2) || return 1
     has_id "${digest}" "$1"
   fi
 }
@@ -139,7 +146,7 @@ import_archive() {
   while read -r id name; do
     # an archive may hold one image for several architectures
     ids[${name}]+=" ${id}"
-    runtime_knows "${name}" || note image "${name}"
+    note_image "${id}" "${name}"
   done < <(carried_images "$1")
   if ! words=$(load_archive "$1" 2>&1); then
     have_archive "$1" || die "${EXIT_ROLLED_BACK}" "$1 cannot be read as it was made, from ${PIECES_IN:-${CONF[IMAGES_FILE]:-the bundle}}" \
@@ -154,6 +161,86 @@ import_archive() {
     die "${EXIT_ROLLED_BACK}" "the runtime took $1 but does not hold ${name} as it is in there" "${advice}"
   done
   say "  imported $1"
+}
+
+# note_image ID NAME: how the import of this image under this name is undone.
+note_image() {
+  local digest kept
+  read_runtime_config
+  # containerd's CRI gives each image its ID as a second name
+  [[ ${RUNTIME_KIND} == crio ]] || noted_image "$1" || runtime_knows "$1" || note image "$1"
+  ! noted_image "$2" && ! runtime_holds "$1" "$2" || return 0
+  if digest=$(image_digest "$2"); then
+    # another image has the name now; without one it would be lost
+    kept=bundlegen.local/kept:$(sha256sum <<< "${PAYLOAD_DIGEST} ${STARTED} $2")
+    kept=${kept%% *}
+    note tag "$2" "${digest}" "${kept}"
+    [[ ${RUNTIME_KIND} == crio ]] || images tag --force "$2" "${kept}" > /dev/null \
+      || die "${EXIT_ROLLED_BACK}" "the runtime does not let us keep the image that is called $2 now"
+  else
+    note image "$2"
+  fi
+}
+
+# noted_image NAME: does the open journal say already what becomes of it?
+noted_image() {
+  local word name
+  while read -r word name _; do
+    [[ ${word} != @(image|tag) || ${name} != "$1" ]] || return 0
+  done < "${JOURNAL}/journal"
+  return 1
+}
+
+RUNTIME_BACK='' # yes or no, once it was waited for
+
+# runtime_back: does it answer? One that died during an import is started again by systemd in a few seconds.
+runtime_back() {
+  local end=$((SECONDS + 20))
+  read_runtime_config
+  [[ ${RUNTIME_KIND} != crio ]] || return 0
+  if [[ -z ${RUNTIME_BACK} ]]; then
+    RUNTIME_BACK=yes
+    until images list --quiet > /dev/null 2>&1; do
+      if ((SECONDS >= end)) || ! have ctr; then
+        RUNTIME_BACK=no
+        break
+      fi
+      sleep 0.5
+    done
+  fi
+  [[ ${RUNTIME_BACK} == yes ]]
+}
+
+# remove_image NAME: it came with an import that is undone.
+remove_image() {
+  if ! runtime_back; then
+    warn "the container runtime does not answer: if it has the image $1, it stays"
+    return 0
+  fi
+  if [[ ${RUNTIME_KIND} == crio ]]; then
+    podman image rm "$1" > /dev/null 2>&1 || true
+  else
+    images remove --sync "$1" > /dev/null 2>&1 || true
+  fi
+  ! runtime_knows "$1" || warn "the image $1 could not be removed from the runtime"
+}
+
+# restore_tag NAME DIGEST KEPT: the name goes back to the image that had it before an import that is undone.
+restore_tag() {
+  local now
+  if ! runtime_back; then
+    warn "the container runtime does not answer: the image name $1 stays as it is"
+    return 0
+  fi
+  if now=$(image_digest "$1") && [[ ${now} == "$2" ]]; then
+    [[ ${RUNTIME_KIND} == crio ]] || images remove "$3" > /dev/null 2>&1 || true
+  elif [[ ${RUNTIME_KIND} == crio ]]; then
+    podman tag "$2" "$1" > /dev/null 2>&1 || warn "the image name $1 could not be given back to $2, which had it before"
+  elif images tag --force "$3" "$1" > /dev/null 2>&1; then
+    images remove --sync "$3" > /dev/null 2>&1 || true
+  else
+    warn "the image name $1 could not be given back to $2, which had it before"
+  fi
 }
 
 # check_image NAME IMAGE WHAT-NAMED-IT: in the runtime, or in the bundle.

@@ -9,6 +9,7 @@
 #   data PATH                             the data directory, made by us (moved aside, never removed)
 #   member PATH                           the data directory was there, without a member in it
 #   image NAME                            imported by us
+#   tag NAME DIGEST KEPT                  of another image before the import; in containerd, KEPT is its name as well now
 #   undo                                  a finished one that is being undone: this must be finished first
 #   units                                 systemd and kubelet are touched from here on
 #   commit                                done: only its folder's name is still to change

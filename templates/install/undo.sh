@@ -99,7 +99,8 @@ undo_rest() {
     for ((index = ${#lines[@]} - 1; index >= 0; index--)); do
       line=${lines[index]}
       case ${line} in
-        'image '*) [[ -n ${ROOT} ]] || images remove "${line#image }" > /dev/null 2>&1 || true ;;
+        'image '*) [[ -n ${ROOT} ]] || remove_image "${line#image }" ;;
+        'tag '*) [[ -n ${ROOT} ]] || undo_tag "${line#tag }" ;;
         'data '*) set_aside "${line#data }" whole ;;
         'member '*) set_aside "${line#member }" member ;;
         'folder '*) remove_folder "${line#folder }" ;;
@@ -107,6 +108,13 @@ undo_rest() {
       esac
     done
   done
+}
+
+# undo_tag "NAME DIGEST KEPT"
+undo_tag() {
+  local name digest kept
+  read -r name digest kept <<< "$1"
+  restore_tag "${name}" "${digest}" "${kept}"
 }
 
 # remove_folder PATH: if nothing of somebody else is in it. kubelet and etcd leave none of their own there.

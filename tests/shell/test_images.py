@@ -23,6 +23,11 @@ def payload() -> Payload:
 
 
 def held(host: Sandbox) -> list[str]:
+    """Everything that has a name in the runtime, the IDs apart that containerd's CRI adds."""
+    return [line for line in every_name(host) if not line.startswith("sha256:")]
+
+
+def every_name(host: Sandbox) -> list[str]:
     return sorted(line.strip() for line in host.stubbed("images").splitlines())
 
 
@@ -51,7 +56,7 @@ def test_another_image_under_the_same_name_is_replaced(host: Sandbox, payload: P
     host.stub("images", f"{ETCD} other\n{PAUSE}\n")
     assert host.install(payload).returncode == 0
     assert imports(host) == [ETCD]
-    assert held(host) == [ETCD, PAUSE]
+    assert [name for name in held(host) if not name.startswith("bundlegen.local/kept:")] == [ETCD, PAUSE]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,7 @@ def test_a_runtime_that_refuses_ends_it_and_all_is_as_before(
 ) -> None:
     host.stub("images", f"{PAUSE}\n")
     host.stub("refuse-import", f"{said}\n")
+    host.stub("refuse-only", f"{ETCD}\n")
     before = {path: facts for path, facts in host.tree().items() if not path.startswith("var/lib/bundlegen")}
     done = host.install(payload)
     assert done.returncode == 13
@@ -73,7 +79,7 @@ def test_a_runtime_that_refuses_ends_it_and_all_is_as_before(
     assert advice in done.stderr
     after = {path: facts for path, facts in host.tree().items() if not path.startswith("var/lib/bundlegen")}
     assert after == before
-    assert held(host) == [PAUSE]
+    assert every_name(host) == [PAUSE]
 
 
 def test_a_runtime_that_took_something_else_is_not_believed(host: Sandbox, payload: Payload) -> None:
@@ -85,20 +91,69 @@ def test_a_runtime_that_took_something_else_is_not_believed(host: Sandbox, paylo
     assert held(host) == []
 
 
+def test_a_name_goes_back_to_the_image_that_had_it(host: Sandbox, payload: Payload) -> None:
+    host.stub("images", f"{ETCD} other\n")
+    host.stub("refuse-import", "no more of it\n")
+    host.stub("refuse-only", f"{PAUSE}\n")
+    done = host.install(payload)
+    assert done.returncode == 13
+    assert imports(host) == [ETCD]
+    assert every_name(host) == [f"{ETCD} other"]
+    assert "could not be given back" not in done.stderr
+
+
+def test_a_name_goes_back_when_a_finished_install_is_undone(host: Sandbox, payload: Payload) -> None:
+    host.stub("images", f"{ETCD} other\n{PAUSE}\n")
+    folder = host.unpack(payload)
+    assert host.run(folder).returncode == 0
+    assert [name for name in held(host) if not name.startswith("bundlegen.local/kept:")] == [ETCD, PAUSE]
+    assert len(held(host)) == 3
+    assert host.run(folder, "rollback").returncode == 0
+    assert every_name(host) == [f"{ETCD} other", PAUSE]
+
+
+def test_a_name_that_cannot_be_given_back_is_said(host: Sandbox, payload: Payload) -> None:
+    host.stub("images", f"{ETCD} other\n{PAUSE}\n")
+    folder = host.unpack(payload)
+    assert host.run(folder).returncode == 0
+    host.stub("images", "\n".join(line for line in every_name(host) if "kept:" not in line) + "\n")
+    done = host.run(folder, "rollback")
+    assert done.returncode == 0, done.stderr
+    assert f"the image name {ETCD} could not be given back to sha256:" in done.stderr
+
+
 def test_undoing_removes_only_what_came_with_the_bundle(host: Sandbox, payload: Payload) -> None:
     host.stub("images", f"{PAUSE}\n")
     folder = host.unpack(payload)
     assert host.run(folder).returncode == 0
     assert held(host) == [ETCD, PAUSE]
     assert host.run(folder, "uninstall").returncode == 0
-    assert held(host) == [PAUSE]
+    assert every_name(host) == [PAUSE]
 
 
-def test_cri_o_gets_them_through_podman_and_undoing_removes_them_there(host: Sandbox, payload: Payload) -> None:
+@pytest.fixture
+def cri_o(host: Sandbox, payload: Payload) -> None:
+    """The host's runtime is CRI-O, and the payload is for that."""
     host.path("/run/crio").mkdir()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(host.path("/run/crio/crio.sock")))
     payload.conf["RUNTIME_ENDPOINT"] = "unix:///run/crio/crio.sock"
+
+
+@pytest.mark.usefixtures("cri_o")
+def test_a_name_goes_back_in_cri_o_too(host: Sandbox, payload: Payload) -> None:
+    host.stub("images", f"{ETCD} other\n{PAUSE}\n")
+    folder = host.unpack(payload)
+    assert host.run(folder).returncode == 0
+    assert held(host) == [ETCD, PAUSE, f"untagged other {ETCD}"]
+    done = host.run(folder, "rollback")
+    assert done.returncode == 0
+    assert "could not be given back" not in done.stderr
+    assert held(host) == [f"{ETCD} other", PAUSE]
+
+
+@pytest.mark.usefixtures("cri_o")
+def test_cri_o_gets_them_through_podman_and_undoing_removes_them_there(host: Sandbox, payload: Payload) -> None:
     host.stub("images", f"{PAUSE}\n")
     folder = host.unpack(payload)
     done = host.run(folder)
