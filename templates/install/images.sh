@@ -167,8 +167,8 @@ import_archive() {
 note_image() {
   local digest kept
   read_runtime_config
-  # containerd's CRI gives each image its ID as a second name
-  [[ ${RUNTIME_KIND} == crio ]] || noted_image "$1" || runtime_knows "$1" || note image "$1"
+  # by its ID as well: containerd's CRI makes that a second name, and podman keeps an image that lost its name
+  noted_image "$1" || runtime_knows "$1" || note image "$1"
   ! noted_image "$2" && ! runtime_holds "$1" "$2" || return 0
   if digest=$(image_digest "$2"); then
     # another image has the name now; without one it would be lost

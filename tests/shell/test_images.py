@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.shell.payload import Payload
+from tests.shell.payload import Payload, image_id
 from tests.shell.sandbox import BUNDLE, Sandbox
 
 ETCD = "registry.k8s.io/etcd:3.5.15-0"
@@ -146,10 +146,12 @@ def test_a_name_goes_back_in_cri_o_too(host: Sandbox, payload: Payload) -> None:
     folder = host.unpack(payload)
     assert host.run(folder).returncode == 0
     assert held(host) == [ETCD, PAUSE, f"untagged other {ETCD}"]
+    host.stub("podman-calls", "")
     done = host.run(folder, "rollback")
     assert done.returncode == 0
     assert "could not be given back" not in done.stderr
     assert held(host) == [f"{ETCD} other", PAUSE]
+    assert f"image rm {image_id(ETCD)}" in host.stubbed("podman-calls")
 
 
 @pytest.mark.usefixtures("cri_o")
