@@ -150,7 +150,7 @@ def _compared(change: Change) -> Iterator[Section]:
 
 def _base(change: Change) -> Iterator[Section]:
     if change.base is not None:
-        yield Section("base", "The image that hosts share", steps.base(change.base))
+        yield Section("base", "The image that hosts share", steps.base(change.base, change.images))
 
 
 def _secrets(change: Change) -> tuple[Block, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bundlegen import layout, text
 from bundlegen.report import tables
 from bundlegen.report.blocks import Block, Command, Paragraph, Points, Table
-from bundlegen.report.schema import Bundle, Change, Host, Part
+from bundlegen.report.schema import Bundle, Change, Host, Part, SharedImages
 
 _HERE = "in the folder that holds the bundle"
 
@@ -130,12 +130,17 @@ def rollback(change: Change) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def base(bundle: Bundle) -> tuple[Block, ...]:
+def base(bundle: Bundle, images: SharedImages | None) -> tuple[Block, ...]:
     """The bundle for images: what it is, how an image is made with it, and what happens when one is started."""
+    carried = (
+        f"the container images of `{images.file}`, which goes beside it"
+        if images
+        else "the container images, where the change carries any"
+    )
     return (
         Paragraph(
             f"`{bundle.bundle}` holds what all hosts share: the kubelet's configuration, the installer, the health "
-            "command, and the container images where the change carries them. It holds no key, no certificate, no "
+            f"command, and {carried}. It holds no key, no certificate, no "
             "token and no address, so an image made with it may be shared. In the system that is being built:"
         ),
         Command(

@@ -85,6 +85,7 @@ def test_the_record_says_what_it_is_and_that_it_goes_along(built: Path) -> None:
         text = (built / name).read_text().replace("<code>", "`").replace("</code>", "`")
         assert f"Carry to each host its own bundle, `{NAME}` and `SHA256SUMS`" in text
         assert f"{NAME}: OK" in text
+        assert f"the container images of `{NAME}`, which goes beside it" in text
         assert digest in text
 
 
