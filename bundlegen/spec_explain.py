@@ -144,7 +144,8 @@ def _not_a_list(path: Path, value: Any, written: str) -> tuple[str, str]:
     if path == ("hosts",):
         return f"must be a list of hosts, not {_kind(value)}", _HOSTS_HINT
     if isinstance(value, str):
-        return "must be a list, not text", f"write [{written or value}]"[:100]
+        shown = written or value
+        return "must be a list, not text", f"write [{shown if shown.isprintable() else ascii(shown)}]"[:100]
     return f"must be a list, not {_kind(value)}", "write each item on a line of its own, after '- '"
 
 

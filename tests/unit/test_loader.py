@@ -171,6 +171,12 @@ anything = st.recursive(
 )
 
 
+def test_a_character_that_cannot_be_shown_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(GOOD.replace("10.0.0.1", '10.0.0.1, extraSANs: "\\x1f"'))
+    assert problems(path) == [":4: hosts[0].extraSANs: must be a list, not text (write ['\\x1f'])"]
+
+
 @FAST
 @given(data=specifications(), choice=st.randoms(use_true_random=False), value=anything)
 def test_a_valid_specification_with_one_value_replaced(
