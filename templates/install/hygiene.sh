@@ -10,6 +10,8 @@ readonly SHOWN_FILES=10
 
 # What follows the mark tells a key from a program that speaks of keys, as this one does: the brackets.
 readonly KEY_PATTERN='-----BEGIN ([A-Z0-9]+ )*PRIVATE[ ]KEY-----(\\r)?(\\n|[[:space:]]*$)'
+# The same in base64, as a kubeconfig has it: plain, EC, RSA, DSA, OPENSSH and ENCRYPTED.
+readonly ENCODED_PATTERN='LS0tLS1CRUdJTi(BQUklWQVRF|BFQyBQUklWQVRF|BSU0EgUFJJVkFURS|BEU0EgUFJJVkFURS|BPUEVOU1NIIFBSSVZBVE|BFTkNSWVBURUQgUFJJVkFURS)'
 readonly CODE_PATTERN='[0-9A-HJKMNP-TV-Z]{3}(-[0-9A-HJKMNP-TV-Z]{3}){8}'
 
 SUSPECTS=() # files with what looks like a key or an unlock code
@@ -45,17 +47,32 @@ mounted() {
   done < /proc/self/mounts
 }
 
+# followed PLACE: where this folder of the image is. It may be a link, as /home or /opt is in some systems, which
+# means a place in the image itself.
+followed() {
+  local top real
+  [[ -d ${ROOT}$1 || -L ${ROOT}$1 ]] || return 1
+  top=$(readlink -e -- "${ROOT}")
+  real=$(readlink -m -- "${ROOT}$1")
+  if [[ ${real}/ == "${top%/}"/* ]]; then
+    real=${ROOT}/${real#"${top%/}/"}
+  else
+    real=${ROOT}$(readlink -- "${ROOT}$1")
+  fi
+  [[ -d ${real} && ! -L ${real} ]] && printf '%s' "${real}"
+}
+
 # scanned EXPRESSION...: `find` in the places where secrets may be, but not in what the archive that runs us unpacked.
 scanned() {
   local place disk
   local -a places=() apart=(-false)
   [[ ${HERE##*/} != bundlegen-unpack.* ]] || apart+=(-o -path "${ROOT}${HERE}" -o -path "${HERE}")
   for place in "${SCANNED[@]}"; do
-    [[ -d ${ROOT}${place} ]] || continue
-    places+=("${ROOT}${place}")
+    place=$(followed "${place}") || continue
+    places+=("${place}")
     while IFS= read -r disk; do
       places+=("${disk}")
-    done < <(mounted "${ROOT}${place}")
+    done < <(mounted "${place}")
   done
   for place in "${NOT_SCANNED[@]}"; do
     apart+=(-o -path "${ROOT}${place}" -o -path "${place}")
@@ -73,7 +90,7 @@ scan_files() {
   # grep and xargs say by their exit code only whether something was found
   mapfile -d '' -t SUSPECTS < <(
     scanned -type f -size "-${LARGEST_SCANNED}k" -print0 \
-      | xargs -0 grep -lsZE -e "${KEY_PATTERN}" -e "${CODE_PATTERN}" -- /dev/null || true
+      | xargs -0 grep -lsZE -e "${KEY_PATTERN}" -e "${ENCODED_PATTERN}" -e "${CODE_PATTERN}" -- /dev/null || true
   )
 }
 
@@ -122,7 +139,7 @@ hygiene_private_keys() {
   ! cannot_scan private-keys || return 0
   for file in ${SUSPECTS[@]+"${SUSPECTS[@]}"}; do
     [[ ${file} != "${ROOT}"/etc/ssh/ssh_host_* ]] || continue
-    ! grep -qsE -e "${KEY_PATTERN}" -- "${file}" || found+=("${file}")
+    ! grep -qsE -e "${KEY_PATTERN}" -e "${ENCODED_PATTERN}" -- "${file}" || found+=("${file}")
   done
   objects private-keys "private keys are in this image" "Every machine made from it would have them: remove them." ${found[@]+"${found[@]}"}
 }

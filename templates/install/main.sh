@@ -186,6 +186,7 @@ main() {
   load_pieces
   sweep_unpacked
   [[ ${VERB} == @(preflight|identify) ]] || need_root
+  [[ ${VERB} == identify ]] || stay_inside
   case ${VERB} in
     health | rollback | uninstall | identify | hygiene | firstboot) "do_${VERB}" ;;
     bake)

@@ -3,6 +3,21 @@
 
 CHANGED=() # paths this run has put in place
 
+# stay_inside: a link in the tree of --root may lead out of it, to the files of the machine that we run on.
+stay_inside() {
+  local top path real
+  [[ -n ${ROOT} && ${ROOT} != /. ]] || return 0
+  top=$(readlink -e -- "${ROOT}")
+  for path in /run "${CONF[STATE_DIR]}/bundle" "${CONF[DATA_DIR]}" "${GOLDEN}" "${FIRSTBOOT_UNIT%/*}" "${FIRSTBOOT_SETTINGS%/*}" \
+    /etc/systemd/system/{multi-user.target.wants,kubelet.service.d} "${ENTRY_PATH[@]%/*}"; do
+    [[ ${path} == /* ]] || continue
+    real=$(readlink -m -- "${ROOT}${path}")
+    [[ ${real}/ == "${top%/}"/* ]] \
+      || die "${EXIT_PREFLIGHT}" "${path} leads out of ${ROOT} by a symbolic link, to ${real}; nothing was changed" \
+        "Work in the system itself instead of with --root, in a chroot for example."
+  done
+}
+
 # in_place PATH MODE OWNER SHA: is the file there already, just so?
 in_place() {
   local place=${ROOT}$1 facts
@@ -24,6 +39,8 @@ make_folder() {
   local path=$1
   [[ -n ${path} && ! -d ${ROOT}${path} ]] || return 0
   make_folder "${path%/*}"
+  [[ ! -e ${ROOT}${path} && ! -L ${ROOT}${path} ]] \
+    || die "${EXIT_ROLLED_BACK}" "${path} must be a folder, and is a file or a link to nothing" "Move it away, then run this again."
   note folder "${path}"
   mkdir -m "$(folder_mode "${path}")" -- "${ROOT}${path}"
   relabel "${path}"

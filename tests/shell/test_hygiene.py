@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -26,6 +27,13 @@ LABEL = f'#!/bin/sh\nlabel="{archive.label("prod", "create", "infra0")}"\n'
 OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
 ID = "0123456789abcdef0123456789abcdef"
 
+
+def encoded(kind: str) -> str:
+    """A key as a kubeconfig has it."""
+    text = base64.b64encode(f"-----BEGIN {kind}PRIVATE KEY-----\nAAAA\n".encode()).decode()
+    return f"users:\n- user:\n    client-key-data: {text}\n"
+
+
 PLANTED = [
     ("private-keys", "/root/notes.txt", KEY),
     ("private-keys", "/home/user/.ssh/id_ed25519", OPENSSH),
@@ -38,6 +46,10 @@ PLANTED = [
     ("private-keys", "/var/lib/cloud/a file with spaces", KEY.replace("\n", "\r\n")),
     ("private-keys", "/usr/local/share/binary", "\0\1\2" + KEY),
     ("private-keys", f"{PKI}/etcd/server.key", KEY),
+    *(
+        ("private-keys", f"/root/.kube/{kind.strip() or 'plain'}", encoded(kind))
+        for kind in ("", "EC ", "RSA ", "DSA ", "OPENSSH ", "ENCRYPTED ")
+    ),
     ("ssh-host-keys", "/etc/ssh/ssh_host_ed25519_key", OPENSSH),
     ("certificates", f"{PKI}/etcd/server.crt", "x"),
     ("certificates", f"{PKI}/apiserver-etcd-client.crt", "x"),
@@ -137,6 +149,15 @@ def test_what_is_planted_fails_by_its_name(baked: Path, tmp_path: Path, name: st
     ignored = hygiene(baked, tmp_path / "work", "hygiene", "--ignore", name)
     assert ignored.returncode == 0
     assert "(ignored as asked)" in ignored.stdout
+
+
+@pytest.mark.parametrize("target", ["data/home", "/data/home", "var/home"])
+def test_a_place_that_is_a_link_is_searched(baked: Path, tmp_path: Path, target: str) -> None:
+    (baked / "home").symlink_to(target)
+    place = baked / target.lstrip("/") / "user"
+    place.mkdir(parents=True)
+    (place / "key").write_text(KEY)
+    assert verdicts(baked, tmp_path / "work")["private-keys"] == "failed"
 
 
 def test_an_image_of_one_host_is_not_to_be_shared(tmp_path: Path) -> None:
