@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,7 +146,9 @@ def _files_with_keys(host: Host) -> list[str]:
     found = []
     root = host.path("/")
     for top in ("etc", "run", "tmp", "root", "var/tmp", "var/lib/bundlegen", "dev/shm", "usr/local", "media"):
-        for path in (root / top).rglob("*"):
+        # os.walk passes over what is gone by the time it comes there
+        files = [Path(folder, name) for folder, _, names in os.walk(root / top) for name in names]
+        for path in files:
             try:
                 if path.suffix != ".run" and path.is_file() and not path.is_symlink() and KEY in path.read_bytes():
                     found.append(f"/{path.relative_to(root)}")
