@@ -69,6 +69,10 @@ def _tree(host: Host) -> Tree:
 
 
 def _services(host: Host) -> str:
-    """Every unit and its state, but for kubelet's, which before an install is started again every ten seconds."""
-    units = host.exec(["systemctl", "list-units", "--all", "--plain", "--no-legend"]).stdout
+    """Everything that systemd runs or waits to run, and its state, but for kubelet's, which before an install is
+    started again every ten seconds. Mounts are left out: those of services' credentials come and go while a host
+    boots; the file tree tells what a bundle has mounted and left."""
+    kinds = "service,timer,socket,path"
+    units = host.exec(["systemctl", "list-units", "--all", f"--type={kinds}", "--plain", "--no-legend"]).stdout
+    assert "containerd.service" in units
     return "\n".join(sorted(line for line in units.splitlines() if "kubelet" not in line))
