@@ -128,6 +128,9 @@ must_have_images() {
   ! images_file_is_right "${ROOT}${BAKED_IMAGES}" || return 0
   find_pieces
   [[ -z ${PIECES_IN} ]] || return 0
+  ((${#PIECES_WRONG[@]} == 0)) \
+    || die "${EXIT_PREFLIGHT}" "${PIECES_WRONG[*]} does not hold the images of this bundle: it is damaged, or belongs to other bundles; nothing was changed" \
+      "Copy ${CONF[IMAGES_FILE]} of this change again and compare its SHA-256 with SHA256SUMS."
   [[ -z ${CONF[IMAGES_FILE]} ]] \
     || die "${EXIT_PREFLIGHT}" "${CONF[IMAGES_FILE]} of this change was not found (looked for: ${PIECES_PLACES[*]}); nothing was changed" \
       "Put it beside the bundle, or give --images FILE."

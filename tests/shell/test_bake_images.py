@@ -83,6 +83,10 @@ def test_images_beside_the_bundle(host: Sandbox) -> None:
     assert done.returncode == 11
     assert "images.tar.gz of this change was not found" in done.stderr
     assert host.tree(times=True) == before
+    host.path("/media/images.tar.gz").write_bytes(b"".join(payload.pieces.values())[:-1])
+    done = host.run(folder, "bake")
+    assert done.returncode == 11
+    assert "/media/images.tar.gz does not hold the images of this bundle: it is damaged" in done.stderr
     host.path("/media/images.tar.gz").write_bytes(b"".join(payload.pieces.values()))
     done = host.run(folder, "bake")
     assert done.returncode == 0, done.stderr
