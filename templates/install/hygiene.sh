@@ -199,7 +199,7 @@ hygiene_unlock_codes() {
         found+=("${file}")
         break
       fi
-    done < <(grep -aohsE -e "${CODE_PATTERN}" -- "${file}" || true)
+    done < <(grep -aowhsE -e "${CODE_PATTERN}" -- "${file}" || true)
   done
   objects unlock-codes "unlock codes of sealed bundles" "Bring each to its host by another way: remove them." ${found[@]+"${found[@]}"}
 }

@@ -122,6 +122,7 @@ def test_what_is_no_secret_passes(baked: Path, tmp_path: Path) -> None:
         "root/base.run": f'#!/bin/sh\nlabel="{archive.label("prod", "create", "")}"\n',
         "opt/driver.run": '#!/bin/sh\nlabel="some driver: 1.0"\n',
         "var/lib/etcd/lost+found/.keep": "",
+        "usr/local/lib/tables.so": f"\0x{CODE}\0{CODE}0\0",
         "home/user/words": f"{CODE[:-1]}{'0' if CODE[-1] != '0' else '1'}\n",
     }.items():
         (baked / path).parent.mkdir(parents=True, exist_ok=True)
