@@ -32,14 +32,22 @@ live_rival() {
   return 1
 }
 
+# make_lock FOLDER: again if need be, for a run that ends in between takes the empty folder along.
+make_lock() {
+  local attempt
+  for attempt in 1 2 3; do
+    mkdir -p -- "$1" || die "${EXIT_LOCKED}" "cannot make $1, where this run would say that it is running"
+    ! { : > "${LOCK}"; } 2> /dev/null || return 0
+  done
+  die "${EXIT_LOCKED}" "cannot write ${LOCK}, which says that this run is running (tried ${attempt} times)"
+}
+
 take_lock() {
   local folder=${ROOT}/run/bundlegen attempt rival
   [[ -e ${ROOT}/run || -L ${ROOT}/run ]] || MADE_RUN=yes
-  mkdir -p -- "${folder}" \
-    || die "${EXIT_LOCKED}" "cannot make ${folder}, where this run would say that it is running"
   LOCK=${folder}/run.$$.$(start_time $$)
   for attempt in 1 2 3 4 5; do
-    : > "${LOCK}" || die "${EXIT_LOCKED}" "cannot write ${LOCK}, which says that this run is running"
+    make_lock "${folder}"
     rival=$(live_rival "${folder}") || return 0
     rm -f -- "${LOCK}"
     # both gave way at once: try again after a moment that differs between the two

@@ -95,6 +95,16 @@ def test_a_bundle_that_cannot_be(host: Sandbox, key: str, value: str) -> None:
     assert host.tree(times=True) == before
 
 
+def test_the_other_run_ends_meanwhile(host: Sandbox) -> None:
+    """It takes the folder along, while this run has given way and is about to try again."""
+    started = host.path("/proc/1/stat").read_text().rpartition(") ")[2].split()[19]
+    host.write(f"/run/bundlegen/run.1.{started}")
+    host.write("/usr/local/sbin/sleep", "#!/bin/sh\nrm -rf /run/bundlegen\n").chmod(0o755)
+    done = host.run(host.unpack(Payload()), "install")
+    assert done.returncode == 0, done.stderr
+    assert "No such file" not in done.stderr
+
+
 def test_only_one_run_at_a_time(host: Sandbox) -> None:
     host.stub("etcd-mode", "broken")
     folder = host.unpack(Payload())
