@@ -36,10 +36,11 @@ def packer(spec: Path, output: Path, console: Console, *, replace: bool, as_json
     if not written:
         console.remark(f"{folder} is there already, byte for byte; nothing was changed")
     builders = ", ".join(builder.name for builder in generator.BUILDERS)
+    beside = f" --output {shlex.quote(str(output))}"  # the templates look for the change there
     console.result(
         f"{folder} has a folder for each of the builders {builders}.\n\n"
         "Then, with what is in example.pkrvars.hcl as an example for your own variables:\n"
-        f"  bundlegen build --base {shlex.quote(str(spec))}\n"
+        f"  bundlegen build --base {shlex.quote(str(spec))}{beside}\n"
         f"  cd {shlex.quote(str(folder / generator.BUILDERS[0].name))}\n"
         "  packer init plugins                     # once, for Packer 1.7 and newer\n"
         "  packer validate -var-file=YOURS.pkrvars.hcl .\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -187,6 +188,17 @@ def test_the_password_is_not_shown(guide: Path) -> None:
     done = packer(guide / "vsphere-iso", "inspect", "-var-file=example.pkrvars.hcl", ".")
     assert "vcenter_server" in done.stdout
     assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_the_printed_commands_find_the_change(tmp_path: Path) -> None:
+    """With another folder for the output too: the templates look for the change beside them."""
+    building.write(tmp_path, building.specification(1))
+    done = building.run(tmp_path, "packer", "cluster.yaml", "--output", "my media")
+    (build,) = (line for line in done.stdout.splitlines() if "bundlegen build" in line)
+    (folder,) = (line for line in done.stdout.splitlines() if line.strip().startswith("cd "))
+    made = building.run(tmp_path, *shlex.split(build)[1:])
+    assert made.returncode == 0, made.stderr
+    assert list((tmp_path / shlex.split(folder)[1] / "../..").glob("*/base.run"))
 
 
 def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
