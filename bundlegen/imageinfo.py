@@ -248,7 +248,7 @@ def unmet(cluster: Cluster, images: Sequence[Image]) -> list[str]:
         if wanted not in names:
             short = wanted.rpartition("/")[2].partition(":")[0]
             similar = sorted(name for name in names if name.rpartition("/")[2].partition(":")[0] == short)
-            there = ", ".join(similar) or ", ".join(sorted(names)) or "images without names"
+            there = ", ".join(_shown(name) for name in similar or sorted(names)) or "images without names"
             sentences.append(f"the hosts need {wanted}; carried is {there}")
     return sentences
 

@@ -28,7 +28,7 @@ _UNPACKED_MAX: Final = 64 << 30
 _XZ_MEMORY: Final = 96 << 20
 _HEADERS: Final = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
-_DAMAGED: Final = (EOFError, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+_DAMAGED: Final = "is truncated, damaged, or no image archive"
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,19 @@ class Carried:
 def blocks(path: Path) -> Iterator[bytes]:
     """The archive as a plain tar: decompressed, or, for an OCI layout's folder, made of its files.
 
-    Raises OSError, ImageError, and what decompressing raises for damaged data.
+    Raises OSError, and ImageError for damaged data.
     """
+    try:
+        yield from _blocks(path)
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise ImageError(_DAMAGED) from error
+    except OSError as error:
+        if error.errno is None:  # gzip and bz2 say so that the data, not the disk, is wrong
+            raise ImageError(_DAMAGED) from error
+        raise
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
     if path.is_dir():
         yield from _folder(path)
         return
@@ -84,11 +95,15 @@ def read(path: Path) -> Archive:
     try:
         stream = _Counted(blocks(path))
         parts, links = _parts(stream)
-        while stream.read(_BLOCK):
-            pass
-    except _DAMAGED as error:
-        raise ImageError("is truncated, damaged, or no image archive") from error
-    return Archive(path, stream.size, stream.digest.hexdigest(), imageinfo.images_in(parts, links))
+    except ImageError:
+        raise
+    except (EOFError, tarfile.TarError, ValueError, RecursionError) as error:
+        # numbers that are none, and headers of headers without end, are no errors of its own to tarfile
+        raise ImageError(_DAMAGED) from error
+    found = imageinfo.images_in(parts, links)
+    while stream.read(_BLOCK):
+        pass
+    return Archive(path, stream.size, stream.digest.hexdigest(), found)
 
 
 def survey(paths: Sequence[Path], spec: Path) -> Carried:
@@ -177,9 +192,16 @@ class _Header(tarfile.TarInfo):
         if self.type in _HEADERS and self.size > _HEADER_MAX:
             raise ImageError("has a header of more than 1 MiB")
         if self.type == tarfile.GNUTYPE_SPARSE:
-            raise ImageError("holds a sparse file, as no image does")
+            self._sparse()
         made: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         return made
+
+    def _sparse(self, *_: object) -> None:
+        """Its size is whatever its map says, and both may be without end."""
+        raise ImageError("holds a sparse file, as no image does")
+
+    # The three ways in which extended headers say it.
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _sparse
 
 
 def _parts(stream: _Counted) -> tuple[dict[str, Part], dict[str, str]]:

@@ -99,6 +99,26 @@ def flipped(files: dict[str, bytes]) -> dict[str, bytes]:
     return {**files, name: bytes(content)}
 
 
+def extended(size: int = 0, **records: str) -> bytes:
+    """An extended header with these records, and the header of a file of that size."""
+    info = tarfile.TarInfo("file")
+    info.size = size
+    info.pax_headers = {name.replace("_", "."): value for name, value in records.items()}
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+def garbled(packed: bytes) -> bytes:
+    middle = len(packed) // 2
+    return packed[:middle] + bytes(64) + packed[middle + 64 :]
+
+
+def long_name() -> bytes:
+    """The header that says the next one's name."""
+    info = tarfile.TarInfo("@")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2
+    return info.tobuf(tarfile.GNU_FORMAT) + b"a\0" + bytes(510)
+
+
 BROKEN: dict[str, tuple[bytes, str]] = {
     "text": (b"hello\n" * 200, "no image archive"),
     "no image": (made.pack({"a": b"b"}), "neither manifest.json nor an OCI layout"),
@@ -108,6 +128,15 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "damaged gzip": (gzip.compress(made.pack(made.docker()))[:-9] + bytes(9), "damaged"),
     "truncated xz": (lzma.compress(made.pack(made.docker()))[:-40], "truncated"),
     "truncated bzip2": (bz2.compress(made.pack(made.docker()))[:-9], "truncated"),
+    "damaged bzip2": (garbled(bz2.compress(made.pack(made.docker()))), "damaged"),
+    "damaged xz": (garbled(lzma.compress(made.pack(made.docker()))), "damaged"),
+    "headers of headers": (long_name() * 2000 + made.pack(made.docker()), "damaged"),
+    "endless sparse file": (
+        extended(512, GNU_sparse_map="0,1", GNU_sparse_size="9" * 15) + bytes(9999),
+        "a sparse file",
+    ),
+    "odd sparse file": (extended(512, GNU_sparse_map="0,x", GNU_sparse_size="x") + bytes(9999), "a sparse file"),
+    "newer sparse file": (extended(512, GNU_sparse_major="1", GNU_sparse_minor="0") + bytes(9999), "a sparse file"),
     "layer missing": (made.pack(changed(made.docker(), "0/layer.tar", None)), "0/layer.tar is not in it"),
     "layer damaged": (made.pack(flipped(made.docker())), "does not have its SHA-256"),
     "blob damaged": (made.pack(flipped(made.oci())), "does not have its SHA-256"),
@@ -217,6 +246,14 @@ def test_what_the_hosts_need_and_do_not_get_is_named_with_what_is_there(tmp_path
     assert f"the hosts need {made.ETCD}; carried is registry.k8s.io/etcd:3.5.9-0" in done.stderr
     assert f"the hosts need {made.PAUSE}; carried is registry.k8s.io/etcd:3.5.9-0" in done.stderr
     assert " images/LIST " in done.stdout
+
+
+def test_names_in_archives_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "cluster.yaml").write_text(SPEC)
+    made.write(tmp_path / "etcd.tar", made.docker("etcd:\x1b[2J\ud800", content=made.layer()))
+    done = bundlegen(tmp_path, "plan", "cluster.yaml", "--json")
+    assert "carried is etcd:\\x1b[2J\\ud800" in done.stderr
+    assert "carried is etcd:\\x1b[2J\\ud800" in json.loads(done.stdout)["warnings"][0]
 
 
 def test_a_damaged_image_stops_the_build_and_leaves_nothing(tmp_path: Path) -> None:
