@@ -3,18 +3,23 @@
 
 readonly HYGIENE_CHECKS=(private-keys ssh-host-keys certificates etcd-data machine-id receipts unlock-codes bundles identity)
 readonly SCANNED=(/etc /root /home /opt /srv /var /usr/local /tmp)
+# Beside these, what else there is at the top, but not what packages bring, and where other disks and sticks are mounted.
+readonly NOT_SCANNED_TOP='@(bin|sbin|lib|lib32|lib64|libx32|usr|proc|sys|dev|run|mnt|media|cdrom|snap|nix|ostree|sysroot|lost+found)'
 # Layers of container images are public, and many.
 readonly NOT_SCANNED=(/var/lib/containerd /var/lib/containers /var/lib/docker)
 readonly LARGEST_SCANNED=2048 # KiB; no key and no code is in a larger file
 readonly SHOWN_FILES=10
 
-# What follows the mark tells a key from a program that speaks of keys, as this one does: the brackets.
-readonly KEY_PATTERN='-----BEGIN ([A-Z0-9]+ )*PRIVATE[ ]KEY-----(\\r)?(\\n|[[:space:]]*$)'
+# What follows the mark tells a key from a program that speaks of keys, as this one does: the brackets. It may be in one
+# line, and in JSON within JSON.
+readonly KEY_PATTERN='-----BEGIN ([A-Z0-9]+ )*PRIVATE[ ]KEY-----(\\+r)?(\\+n|[[:space:]]*([A-Za-z0-9+/=]{40}|$))'
 # The same in base64, as a kubeconfig has it: plain, EC, RSA, DSA, OPENSSH and ENCRYPTED.
 readonly ENCODED_PATTERN='LS0tLS1CRUdJTi(BQUklWQVRF|BFQyBQUklWQVRF|BSU0EgUFJJVkFURS|BEU0EgUFJJVkFURS|BPUEVOU1NIIFBSSVZBVE|BFTkNSWVBURUQgUFJJVkFURS)'
 readonly CODE_PATTERN='[0-9A-HJKMNP-TV-Z]{3}(-[0-9A-HJKMNP-TV-Z]{3}){8}'
 
-SUSPECTS=() # files with what looks like a key or an unlock code
+readonly LABEL_PATTERN='^label="etcd [^"]*, [^"]*: [^"]*"$'
+
+SUSPECTS=() # files with what looks like a key, an unlock code, or a bundle
 SCAN_TROUBLE=''
 
 do_hygiene() {
@@ -47,11 +52,11 @@ mounted() {
   done < /proc/self/mounts
 }
 
-# followed PLACE: where this folder of the image is. It may be a link, as /home or /opt is in some systems, which
-# means a place in the image itself.
+# followed PLACE: where this is in the image. It may be a link, as /home or /opt is in some systems, which means a place
+# in the image itself.
 followed() {
   local top real
-  [[ -d ${ROOT}$1 || -L ${ROOT}$1 ]] || return 1
+  [[ -e ${ROOT}$1 || -L ${ROOT}$1 ]] || return 1
   top=$(readlink -e -- "${ROOT}")
   real=$(readlink -m -- "${ROOT}$1")
   if [[ ${real}/ == "${top%/}"/* ]]; then
@@ -59,7 +64,26 @@ followed() {
   else
     real=${ROOT}$(readlink -- "${ROOT}$1")
   fi
-  [[ -d ${real} && ! -L ${real} ]] && printf '%s' "${real}"
+  [[ -e ${real} && ! -L ${real} ]] && printf '%s' "${real}"
+}
+
+# elsewhere PLACE: is this at the top of the image, and neither among SCANNED nor NOT_SCANNED_TOP nor a share or memory?
+elsewhere() {
+  local device place real known on_disk=yes
+  [[ -e $1 && ! -L $1 ]] || return 1
+  for known in "${SCANNED[@]}"; do
+    [[ /${1##*/} != "${known}" ]] || return 1
+  done
+  # shellcheck disable=SC2053  # a pattern
+  [[ ${1##*/} != ${NOT_SCANNED_TOP} ]] || return 1
+  real=$(readlink -f -- "$1") || return 1
+  while read -r device place _; do
+    [[ ${real} == "$(printf '%b' "${place}")" ]] || continue
+    # what was mounted there last
+    on_disk=yes
+    [[ ${device} == /dev/* ]] || on_disk=no
+  done < /proc/self/mounts
+  [[ ${on_disk} == yes ]]
 }
 
 # scanned EXPRESSION...: `find` in the places where secrets may be, but not in what the archive that runs us unpacked.
@@ -67,8 +91,13 @@ scanned() {
   local place disk
   local -a places=() apart=(-false)
   [[ ${HERE##*/} != bundlegen-unpack.* ]] || apart+=(-o -path "${ROOT}${HERE}" -o -path "${HERE}")
-  for place in "${SCANNED[@]}"; do
-    place=$(followed "${place}") || continue
+  for place in "${SCANNED[@]}" "${ROOT}"/* "${ROOT}"/.[!.]*; do
+    if [[ ${place} == "${ROOT}"/* ]]; then
+      elsewhere "${place}" || continue
+    else
+      place=$(followed "${place}") || continue
+      [[ -d ${place} ]] || continue
+    fi
     places+=("${place}")
     while IFS= read -r disk; do
       places+=("${disk}")
@@ -90,7 +119,7 @@ scan_files() {
   # grep and xargs say by their exit code only whether something was found
   mapfile -d '' -t SUSPECTS < <(
     scanned -type f -size "-${LARGEST_SCANNED}k" -print0 \
-      | xargs -0 grep -lsZE -e "${KEY_PATTERN}" -e "${ENCODED_PATTERN}" -e "${CODE_PATTERN}" -- /dev/null || true
+      | xargs -0 grep -lsZE -e "${KEY_PATTERN}" -e "${ENCODED_PATTERN}" -e "${CODE_PATTERN}" -e "${LABEL_PATTERN}" -- /dev/null || true
   )
 }
 
@@ -108,7 +137,10 @@ objects() {
     [[ -z ${seen[${file}]-} ]] || continue
     seen[${file}]=yes
     count=$((count + 1))
-    ((count > SHOWN_FILES)) || listed+=" ${file#"${ROOT}"}"
+    file=${file#"${ROOT}"}
+    # a name must not look like lines of ours, or steer the terminal
+    [[ ${file} != *[[:cntrl:]]* ]] || printf -v file '%q' "${file}"
+    ((count > SHOWN_FILES)) || listed+=" ${file}"
   done
   ((count <= SHOWN_FILES)) || listed+=" and $((count - SHOWN_FILES)) more"
   verdict "${name}" failed "${text}:${listed}" "${hint}"
@@ -138,7 +170,8 @@ hygiene_private_keys() {
   local -a found=()
   ! cannot_scan private-keys || return 0
   for file in ${SUSPECTS[@]+"${SUSPECTS[@]}"}; do
-    [[ ${file} != "${ROOT}"/etc/ssh/ssh_host_* ]] || continue
+    # those have a check of their own
+    [[ ${file} != "${ROOT}"/etc/ssh/ssh_host_*_key || ${file%/*} != "${ROOT}/etc/ssh" ]] || continue
     ! grep -qsE -e "${KEY_PATTERN}" -e "${ENCODED_PATTERN}" -- "${file}" || found+=("${file}")
   done
   objects private-keys "private keys are in this image" "Every machine made from it would have them: remove them." ${found[@]+"${found[@]}"}
@@ -175,10 +208,11 @@ hygiene_machine_id() {
   local path id
   local -a found=()
   for path in /etc/machine-id /var/lib/dbus/machine-id; do
-    [[ -f ${ROOT}${path} && ! -L ${ROOT}${path} ]] || continue
+    path=$(followed "${path}") || continue
+    [[ -f ${path} ]] || continue
     id=''
-    read -r id < "${ROOT}${path}" || true
-    [[ -z ${id} || ${id} == uninitialized ]] || found+=("${ROOT}${path}")
+    read -r id < "${path}" || true
+    [[ -z ${id} || ${id} == uninitialized ]] || found+=("${path}")
   done
   objects machine-id "every machine would have the same machine-id" "Make it empty: truncate -s 0 /etc/machine-id; rm -f /var/lib/dbus/machine-id" ${found[@]+"${found[@]}"}
 }
@@ -213,11 +247,11 @@ bundle_label() {
     line=${line#*\"}
     printf '%s' "${line%\"}"
     return 0
-  done 2> /dev/null < "$1"
+  done < <(head -c 65536 -- "$1" 2> /dev/null || true) # it may be without end, and without a line
   return 1
 }
 
-# hygiene_bundles: a host's, whole, in parts, or unpacked; the one for images is no secret.
+# hygiene_bundles: a host's under any name, whole, in parts, or unpacked; the one for images is no secret.
 hygiene_bundles() {
   local file label
   local -a found=()
@@ -228,7 +262,11 @@ hygiene_bundles() {
     elif label=$(bundle_label "${file}") && [[ ${label} != *': every host' ]]; then
       found+=("${file}")
     fi
-  done < <(scanned '(' -type f '(' -name '*.run' -o -name '*.run.*' ')' -o -type d -name 'bundlegen-unpack.*' ')' -print0 || true)
+  done < <(
+    ((${#SUSPECTS[@]} == 0)) || printf '%s\0' "${SUSPECTS[@]}"
+    scanned '(' -type f '(' -name '*.run.*' -o -size "+$((LARGEST_SCANNED - 1))k" ')' -o -type d -name 'bundlegen-unpack.*' ')' \
+      -print0 || true
+  )
   objects bundles "bundles of hosts" "They hold keys: remove them; only base.run is for images." ${found[@]+"${found[@]}"}
 }
 

@@ -50,6 +50,15 @@ PLANTED = [
         ("private-keys", f"/root/.kube/{kind.strip() or 'plain'}", encoded(kind))
         for kind in ("", "EC ", "RSA ", "DSA ", "OPENSSH ", "ENCRYPTED ")
     ),
+    ("private-keys", "/etc/default/in-one-line", f'TLS_KEY="{KEY.replace(chr(10), " ")}"\n'),
+    ("private-keys", "/etc/default/joined", f"TLS_KEY={KEY.replace(chr(10), '')}\n"),
+    ("private-keys", "/var/lib/state.json", json.dumps(json.dumps(KEY))),
+    ("private-keys", "/etc/ssh/ssh_host_ed25519_key.old", OPENSSH),
+    ("private-keys", "/etc/ssh/ssh_host_keys.d/my_key", OPENSSH),
+    ("private-keys", "/key.pem", KEY),
+    ("private-keys", "/.hidden/key.pem", KEY),
+    ("private-keys", "/data/backup/key.pem", KEY),
+    ("private-keys", "/boot/key.pem", KEY),
     ("ssh-host-keys", "/etc/ssh/ssh_host_ed25519_key", OPENSSH),
     ("certificates", f"{PKI}/etcd/server.crt", "x"),
     ("certificates", f"{PKI}/apiserver-etcd-client.crt", "x"),
@@ -66,6 +75,8 @@ PLANTED = [
     ("unlock-codes", "/root/codes", f"HOST    UNLOCK CODE\ninfra0  {CODE}\n"),
     ("bundles", "/root/infra0.run", LABEL),
     ("bundles", "/var/lib/bundlegen-firstboot/infra0.run.txt", LABEL),
+    ("bundles", "/root/renamed", LABEL),
+    ("bundles", "/root/large", LABEL + "\0" * (3 << 20)),
     ("bundles", "/tmp/infra0.run.002", "x"),
     ("bundles", "/tmp/bundlegen-unpack.99.x/MANIFEST", "x"),
     ("identity", KUBEADM_CONFIG, "x"),
@@ -159,6 +170,30 @@ def test_a_place_that_is_a_link_is_searched(baked: Path, tmp_path: Path, target:
     place.mkdir(parents=True)
     (place / "key").write_text(KEY)
     assert verdicts(baked, tmp_path / "work")["private-keys"] == "failed"
+
+
+@pytest.mark.parametrize("target", ["../var/lib/id", "/var/lib/id"])
+def test_a_machine_id_behind_a_link_is_found(baked: Path, tmp_path: Path, target: str) -> None:
+    (baked / "var/lib/id").write_text(f"{ID}\n")
+    (baked / "etc/machine-id").unlink(missing_ok=True)
+    (baked / "etc/machine-id").symlink_to(target)
+    assert verdicts(baked, tmp_path / "work")["machine-id"] == "failed"
+
+
+def test_odd_trees_are_walked_through(baked: Path, tmp_path: Path) -> None:
+    """What would never end, or cannot be opened, and a name that looks like one of our own lines."""
+    (baked / "root/endless.run").touch()
+    os.truncate(baked / "root/endless.run", 1 << 40)
+    os.mkfifo(baked / "root/pipe.run")
+    (baked / "root/loop").symlink_to("loop")
+    (baked / "loop").symlink_to("/loop")
+    (baked / "root/nowhere").symlink_to("/nowhere")
+    assert hygiene(baked, tmp_path / "work").returncode == 0
+    (baked / "root/a\n  ok       private-keys   none\x1b[2J").write_text(KEY)
+    lines = hygiene(baked, tmp_path / "work").stdout.splitlines()
+    assert [line for line in lines if "private-keys" in line] == [
+        r"  failed   private-keys   private keys are in this image: $'/root/a\n  ok       private-keys   none\E[2J'"
+    ]
 
 
 def test_an_image_of_one_host_is_not_to_be_shared(tmp_path: Path) -> None:
