@@ -284,6 +284,22 @@ def check(guide: Path, change: Path, **variables: str) -> subprocess.CompletedPr
     return script(guide, "check.sh", **values)
 
 
+@needs_packer
+def test_the_check_runs_in_folders_of_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / 'it\'s "here" & $HOME `id`'
+    folder.mkdir()
+    null = written(folder) / "null"
+    template, source = null / "bundlegen.pkr.hcl", null / "source.pkr.hcl"
+    # what needs no machine: the first of the steps
+    template.write_text(template.read_text().partition("  # Your scripts may reboot")[0] + "}\n")
+    source.write_text(
+        source.read_text().partition("source ")[0] + 'source "null" "base" {\n  communicator = "none"\n}\n'
+    )
+    done = packer(null, "build", "-color=false", "-var=ssh_host=192.0.2.7", ".")
+    assert done.returncode == 0, done.stdout
+    assert "base.run: OK" in done.stdout
+
+
 def test_what_is_there_is_uploaded(guide: Path, change: Path) -> None:
     done = check(guide, change)
     assert (done.returncode, done.stdout) == (0, "base.run: OK\nimages.tar.gz: OK\n")

@@ -111,7 +111,7 @@ build {
   # On this machine: nothing is uploaded that is not what was built, and signed where that is demanded.
   provisioner "shell-local" {
     script          = "${path.root}/scripts/check.sh"
-    execute_command = ["/bin/bash", "-c", "{{ .Vars }} bash '{{ .Script }}'"]
+    execute_command = ["/bin/bash", "-c", "{{ .Vars }} bash \"$0\"", "{{ .Script }}"]
     environment_vars = [
       "CHANGE=${local.change}",
       "FILES=${join(" ", local.files)}",
