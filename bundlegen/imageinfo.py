@@ -32,6 +32,7 @@ MACHINES: Final = {
 
 _NESTING: Final = 4
 _NAMES: Final = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+_DOCKER: Final = "docker.io"
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 _COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 _AGAIN: Final = "save it again, or copy it again from where it was saved"
@@ -93,7 +94,7 @@ def _docker(parts: Mapping[str, Part], links: Mapping[str, str]) -> Iterator[Ima
             layer = _part(parts, _target(str(name), links))
             if f"sha256:{layer.sha256}" != wanted and not layer.start.startswith(_COMPRESSED):
                 raise ImageError(f"is damaged: the layer {_shown(name)} does not have its SHA-256")
-        names = tuple(sorted(str(tag) for tag in _list(each.get("RepoTags") or [])))
+        names = tuple(sorted(full_name(str(tag)) for tag in _list(each.get("RepoTags") or [])))
         yield Image(names, f"sha256:{parts[config_name].sha256}", _machine(config))
 
 
@@ -143,12 +144,27 @@ def _with_repo_tags(found: tuple[Image, ...], parts: Mapping[str, Part]) -> tupl
     for each in _list(_json(parts, "manifest.json")):
         if isinstance(each, dict):
             digest = f"sha256:{str(each.get('Config', '')).rpartition('/')[2].removesuffix('.json')}"
-            tags.setdefault(digest, set()).update(str(tag) for tag in _list(each.get("RepoTags") or []))
+            tags.setdefault(digest, set()).update(full_name(str(tag)) for tag in _list(each.get("RepoTags") or []))
     return tuple(
         Image(tuple(sorted({name for name in each.names if "/" in name} | tags.get(each.config, set()))) or each.names,
               each.config, each.machine)
         for each in found
     )  # fmt: skip
+
+
+def full_name(name: str) -> str:
+    """The name under which runtimes keep a docker image: one without a registry is Docker's.
+
+    Source: ``ParseDockerRef`` of ``distribution/reference``, through which containerd, its CRI, skopeo and
+    podman put such names.
+    """
+    registry, slash, rest = name.partition("/")
+    if not slash or not (registry == "localhost" or "." in registry or ":" in registry):
+        registry, rest = _DOCKER, name
+    if registry == _DOCKER and "/" not in rest:
+        rest = f"library/{rest}"
+    tagged = "@" in rest or ":" in rest.rpartition("/")[2]
+    return f"{registry}/{rest}" if tagged else f"{registry}/{rest}:latest"
 
 
 def _names(descriptor: Mapping[str, Any]) -> tuple[str, ...]:
@@ -244,7 +260,7 @@ def unmet(cluster: Cluster, images: Sequence[Image]) -> list[str]:
     """What the cluster needs and ``images`` do not have: sentences that name both."""
     names = {name for image in images for name in image.names}
     sentences = []
-    for wanted in needed(cluster):
+    for wanted in map(full_name, needed(cluster)):
         if wanted not in names:
             short = wanted.rpartition("/")[2].partition(":")[0]
             similar = sorted(name for name in names if name.rpartition("/")[2].partition(":")[0] == short)

@@ -27,7 +27,8 @@ _HELD_MAX: Final = 32 << 20
 _UNPACKED_MAX: Final = 64 << 30
 _XZ_MEMORY: Final = 96 << 20
 _HEADERS: Final = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
-_REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
+# A bare tag, as an OCI layout may have for a name, is none that a runtime keeps: containerd puts the day before it.
+_REFERENCE: Final = re.compile(r"(?=.*[/:@])[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
 _DAMAGED: Final = "is truncated, damaged, or no image archive"
 
 

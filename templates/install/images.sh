@@ -20,9 +20,19 @@ carried_images() {
   done < "${HERE}/images/LIST"
 }
 
+# full_name NAME: as runtimes keep it: what names no registry is Docker's.
+full_name() {
+  local registry=${1%%/*} rest=${1#*/}
+  if [[ $1 != */* || ${registry} != localhost && ${registry} != *[.:]* ]]; then
+    registry=docker.io rest=$1
+  fi
+  [[ ${registry} != docker.io || ${rest} == */* ]] || rest=library/${rest}
+  printf '%s/%s' "${registry}" "${rest}"
+}
+
 # carries_image NAME: does an archive of this bundle hold it?
 carries_image() {
-  [[ $(carried_images)$'\n' == *" $1"$'\n'* ]]
+  [[ $(carried_images)$'\n' == *" $(full_name "$1")"$'\n'* ]]
 }
 
 # has_id DIGEST ID [DEPTH]: does this manifest, or one of this index, name the configuration with this digest?
@@ -89,7 +99,7 @@ runtime_has_image() {
     found=$(crictl --runtime-endpoint "${CONF[RUNTIME_ENDPOINT]}" --image-endpoint "${CONF[RUNTIME_ENDPOINT]}" \
       images --quiet "$1" 2> /dev/null) || return 2
   elif have ctr; then
-    found=$(images list --quiet "name==$1" 2> /dev/null) || return 2
+    found=$(images list --quiet "name==$(full_name "$1")" 2> /dev/null) || return 2
   else
     return 2
   fi

@@ -84,6 +84,43 @@ def test_a_layer_may_be_named_by_a_link(tmp_path: Path) -> None:
     assert images.read(tmp_path / "a.tar").images[0].names == (made.ETCD,)
 
 
+@pytest.mark.parametrize(
+    ("saved", "kept"),
+    [
+        ("busybox:1", "docker.io/library/busybox:1"),
+        ("mirror/etcd:1", "docker.io/mirror/etcd:1"),
+        ("docker.io/etcd:1", "docker.io/library/etcd:1"),
+        ("docker.io/mirror/etcd", "docker.io/mirror/etcd:latest"),
+        ("localhost/etcd:1", "localhost/etcd:1"),
+        ("registry:5000/etcd:1", "registry:5000/etcd:1"),
+        (made.ETCD, made.ETCD),
+    ],
+)
+def test_docker_images_are_listed_by_the_names_that_runtimes_keep(saved: str, kept: str, tmp_path: Path) -> None:
+    """docker leaves out its own registry, and containerd does not."""
+    archive = made.write(tmp_path / "a.tar", made.docker(saved))
+    listed = images.survey([archive], Path("cluster.yaml")).index.decode()
+    assert [line.split(" ")[2] for line in listed.splitlines()] == [kept]
+    files = {**made.oci(f"x/{saved}"), **made.docker(saved)}
+    config = next(name for name in files if b"diff_ids" in files[name])
+    files["manifest.json"] = json.dumps([{"Config": config, "RepoTags": [saved]}]).encode()
+    both = images.read(made.write(tmp_path / "both.tar", files))
+    assert both.images[0].names == tuple(sorted({f"x/{saved}", kept}))
+
+
+def test_a_bare_tag_is_no_name(tmp_path: Path) -> None:
+    archive = made.write(tmp_path / "a.tar", made.oci("3.5.15-0"))
+    assert images.survey([archive], Path("cluster.yaml")).index == b""
+
+
+def test_a_mirror_at_docker_is_what_the_hosts_need(tmp_path: Path) -> None:
+    (tmp_path / "cluster.yaml").write_text(SPEC + "etcd: {imageRepository: mirror/k8s}\n")
+    made.write(tmp_path / "etcd.tar", made.docker("mirror/k8s/etcd:3.5.15-0"))
+    warnings = bundlegen(tmp_path, "plan", "cluster.yaml").stderr
+    assert "hosts need registry.k8s.io/pause:3.10; carried is docker.io/mirror/k8s/etcd:3.5.15-0" in warnings
+    assert warnings.count("the hosts need") == 1
+
+
 def changed(files: dict[str, bytes], name: str, content: bytes | None) -> dict[str, bytes]:
     result = {**files, name: content or b""}
     if content is None:
@@ -252,8 +289,8 @@ def test_names_in_archives_cannot_steer_the_terminal(tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text(SPEC)
     made.write(tmp_path / "etcd.tar", made.docker("etcd:\x1b[2J\ud800", content=made.layer()))
     done = bundlegen(tmp_path, "plan", "cluster.yaml", "--json")
-    assert "carried is etcd:\\x1b[2J\\ud800" in done.stderr
-    assert "carried is etcd:\\x1b[2J\\ud800" in json.loads(done.stdout)["warnings"][0]
+    assert "carried is docker.io/library/etcd:\\x1b[2J\\ud800" in done.stderr
+    assert "carried is docker.io/library/etcd:\\x1b[2J\\ud800" in json.loads(done.stdout)["warnings"][0]
 
 
 def test_a_damaged_image_stops_the_build_and_leaves_nothing(tmp_path: Path) -> None:

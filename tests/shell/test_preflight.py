@@ -330,6 +330,26 @@ def test_images_in_the_bundle_will_do(host: Sandbox, tmp_path_factory: pytest.Te
     assert _unhappy(host, payload) == (0, [])
 
 
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("mirror/etcd:3.5.15-0", "docker.io/mirror/etcd:3.5.15-0"),
+        ("docker.io/etcd:3.5.15-0", "docker.io/library/etcd:3.5.15-0"),
+        ("localhost/etcd:3.5.15-0", "localhost/etcd:3.5.15-0"),
+    ],
+)
+def test_images_without_a_registry_are_known_by_the_name_that_runtimes_keep(
+    host: Sandbox, asked: str, kept: str
+) -> None:
+    made = Payload()
+    made.conf.update(ETCD_IMAGE=asked, ETCD_IMAGE_EXACT="yes")
+    host.stub("images", f"registry.k8s.io/pause:3.10\n{kept}\n")
+    assert f"{asked} is in the runtime" in host.install(made, "preflight").stdout
+    host.stub("images", "registry.k8s.io/pause:3.10\n")
+    made.add_image("images/etcd.tar", kept)
+    assert f"{asked} comes with this bundle" in host.install(made, "preflight").stdout
+
+
 def test_kubelet_configuration_in_the_drop_in_folder_is_no_rival(host: Sandbox) -> None:
     host.write(KUBELET_CONFIG, "kind: KubeletConfiguration\nExecStart=: no\n")
     assert _unhappy(host, Payload())[1] == []
