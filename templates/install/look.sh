@@ -4,27 +4,37 @@
 declare -A SETTING=([MEDIUM_LABEL]=BUNDLEGEN [FOLDER]=/var/lib/bundlegen-firstboot [WAIT]=300 [UNLOCK_FILE]='')
 declare -rA SETTING_SHAPE=([MEDIUM_LABEL]='[A-Za-z0-9._-]{0,64}' [FOLDER]="(${PATH_SHAPE})?" [WAIT]='[0-9]{1,7}|forever'
   [UNLOCK_FILE]='[A-Za-z0-9._@+/-]*')
+declare -rA SETTING_WORDS=([MEDIUM_LABEL]='MEDIUM_LABEL is made of letters, digits and . _ -; or it is empty.'
+  [FOLDER]='FOLDER begins with / and is made of letters, digits and / . _ @ + -; or it is empty.'
+  [WAIT]='WAIT is a number of seconds, 0 for once, or forever.'
+  [UNLOCK_FILE]='UNLOCK_FILE is made of letters, digits and / . _ @ + -; or it is empty.')
 readonly LOOK_EVERY=3 # seconds
 readonly TRY_AGAIN='Nothing is half-installed. When it is put right: systemctl start bundlegen-firstboot'
 
-MEDIUM=''     # where the medium is mounted
-MEDIUM_OF=''  # the device that is
-CANDIDATES=() # the files that were found
-VERDICTS=()   # of each: mine, or what it is, in words
-DIGESTS=()    # of each that is mine: its payload digest
-CHOSEN=''     # the one to be installed
+MEDIUM=''       # where the medium is mounted
+MEDIUM_OF=''    # the device that is
+MEDIUM_FAULT='' # why the one that is there is not mounted
+CANDIDATES=()   # the files that were found
+VERDICTS=()     # of each: mine, or what it is, in words
+DIGESTS=()      # of each that is mine: its payload digest
+CHOSEN=''       # the one to be installed
 
 # load_settings: KEY='value' lines, matched and never executed. A folder's name is no pattern: it holds no such character.
 load_settings() {
-  local line number=0 pattern="^([A-Z_]+)='([^']*)'\$"
+  local line number=0 words pattern="^([A-Z_]+)='([^']*)'\$"
   [[ -f ${FIRSTBOOT_SETTINGS} ]] || return 0
   while IFS= read -r line || [[ -n ${line} ]]; do
     number=$((number + 1))
+    # blanks around it say nothing, nor does the end of a line as Windows writes it
+    line=${line#"${line%%[![:space:]]*}"}
+    line=${line%"${line##*[![:space:]]}"}
     [[ ${line} != '' && ${line} != '#'* ]] || continue
-    if [[ ! ${line} =~ ${pattern} ]] || ! set_setting "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"; then
-      die "${EXIT_USAGE}" "line ${number} of ${FIRSTBOOT_SETTINGS} is not a setting: ${line}" \
-        "They are MEDIUM_LABEL, FOLDER, WAIT and UNLOCK_FILE, each KEY='value'." "${TRY_AGAIN}"
+    words="They are MEDIUM_LABEL, FOLDER, WAIT and UNLOCK_FILE, each KEY='value'."
+    if [[ ${line} =~ ${pattern} ]]; then
+      ! set_setting "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" || continue
+      words=${SETTING_WORDS[${line%%=*}]-${words}}
     fi
+    die "${EXIT_USAGE}" "line ${number} of ${FIRSTBOOT_SETTINGS} is not a setting: ${line//[[:cntrl:]]/?}" "${words}" "${TRY_AGAIN}"
   done < "${FIRSTBOOT_SETTINGS}"
 }
 
@@ -135,24 +145,29 @@ one_of_mine() {
   done
 }
 
-# candidates: what was found, a line each.
+# candidates: what was found, a line each, and no more than that whatever the file is called.
 candidates() {
   local index
   for index in "${!CANDIDATES[@]}"; do
-    printf '  %s %s\n' "${CANDIDATES[index]}" "${VERDICTS[index]/#mine/is for this machine}"
+    printf '  %s %s\n' "${CANDIDATES[index]//[[:cntrl:]]/?}" "${VERDICTS[index]/#mine/is for this machine}"
   done
+  [[ -z ${MEDIUM_FAULT} ]] || printf '  %s\n' "${MEDIUM_FAULT}"
 }
 
 nothing_found() {
   local -a told=()
   mapfile -t told < <(candidates)
-  ((${#told[@]} > 0)) || told=("There is no *.run at all.")
+  ((${#CANDIDATES[@]} > 0)) || told+=("There is no *.run at all.")
+  [[ -z ${SETTING[FOLDER]} || -d ${SETTING[FOLDER]} ]] || told+=("There is no folder ${SETTING[FOLDER]}.")
+  if [[ -z ${MEDIUM_FAULT} && -n ${SETTING[MEDIUM_LABEL]} ]]; then
+    told+=("${MEDIUM_OF:-No disk}${MEDIUM_OF:+ was looked at (its top folder), which} has the label ${SETTING[MEDIUM_LABEL]}.")
+  fi
   die "${EXIT_WRONG_HOST}" "no bundle for this machine ($(host_name)) was found $(places)" "${told[@]}" "${TRY_AGAIN}"
 }
 
 # mount_medium: MEDIUM is where the one with our label is mounted, read-only; fails if there is none.
 mount_medium() {
-  local device=/dev/disk/by-label/${SETTING[MEDIUM_LABEL]}
+  local device=/dev/disk/by-label/${SETTING[MEDIUM_LABEL]} words
   [[ -n ${SETTING[MEDIUM_LABEL]} ]] || return 1
   if [[ ! -b ${device} ]] && have blkid; then
     device=$(blkid --label "${SETTING[MEDIUM_LABEL]}" 2> /dev/null) || device=''
@@ -161,9 +176,14 @@ mount_medium() {
     return 0
   fi
   forget_medium
+  MEDIUM_FAULT=''
   [[ -n ${device} && -b ${device} ]] || return 1
   MEDIUM=$(mktemp -d /run/bundlegen-firstboot.XXXXXXXX) || return 1
-  if ! mount -o ro,noexec,nosuid,nodev -- "${device}" "${MEDIUM}"; then
+  if ! words=$(mount -o ro,noexec,nosuid,nodev -- "${device}" "${MEDIUM}" 2>&1); then
+    # without the folder's name, which is another each time
+    words=${words#"mount: ${MEDIUM}: "}
+    words=${words//"${MEDIUM}"/it}
+    MEDIUM_FAULT="${device} cannot be mounted: ${words%%$'\n'*}"
     rmdir -- "${MEDIUM}" || true
     MEDIUM=''
     return 1

@@ -140,7 +140,15 @@ def test_the_name_of_the_file_says_nothing(image: Image) -> None:
 
 
 def test_none(image: Image) -> None:
-    refused(image, 10, "no bundle for this machine (infra0) was found", "There is no *.run at all.")
+    refused(
+        image,
+        10,
+        "no bundle for this machine (infra0) was found",
+        "There is no *.run at all.",
+        "No disk has the label BUNDLEGEN.",
+    )
+    image.settings(WAIT="0", FOLDER="/var/not-there", MEDIUM_LABEL="")
+    refused(image, 10, "There is no folder /var/not-there.")
 
 
 def test_for_another_machine(image: Image) -> None:
@@ -282,6 +290,7 @@ def test_an_install_that_fails_is_undone(image: Image) -> None:
         ("OTHER='x'\n", 1),
         ("FOLDER='$(id)'\n", 1),
         ("FOLDER='../x'\n", 1),
+        ("]='x'\n", 1),
     ],
 )
 def test_settings_that_are_none(image: Image, text: str, line: int) -> None:
