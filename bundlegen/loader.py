@@ -165,7 +165,12 @@ def _images(checked: Checked, folder: Path) -> tuple[tuple[Path, ...], tuple[Fin
             hint = "paths are relative to the specification: save the image there, or correct the name"
             problems.append(Finding(where, f"nothing matches {show(pattern)}", hint))
         for file in matches:
-            if not (file / "oci-layout").is_file() and (wrong := _unusable(file)):
+            # os.path, as Path raises where a folder may not be searched
+            folder_given = os.path.isdir(file)  # noqa: PTH112
+            if folder_given and not os.path.isfile(file / "oci-layout"):  # noqa: PTH113
+                hint = "name an archive, or the folder that holds oci-layout and index.json"
+                problems.append(Finding(where, f"{show(str(file), 200)[1:-1]} is a folder and no OCI layout", hint))
+            elif not folder_given and (wrong := _unusable(file)):
                 problems.append(Finding(where, *wrong))
             elif not is_destination(file.name):
                 problems.append(

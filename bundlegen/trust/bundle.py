@@ -25,6 +25,7 @@ from bundlegen.trust.pieces import Contents, Packed, PayloadError, Saver, unpack
 
 _STUB_MAX: Final = 256 * 1024
 _MANIFEST_LINE: Final = re.compile(r"(0[0-7]{3}) ([a-z_][a-z0-9_-]*:[a-z_][a-z0-9_-]*) ([0-9a-f]{64}) (\S+)", re.ASCII)
+_PART: Final = re.compile(r"\.run\.[0-9]{3}(\.[A-Za-z0-9]+)?$", re.ASCII)
 _CONF_LINE: Final = re.compile(r"([A-Z][A-Z0-9_]*)='([^'\\\x00-\x1f\x7f]*)'")
 
 
@@ -131,6 +132,8 @@ def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bun
     length = _stub_length(path, start)
     stub = start[:length]
     sizes, sums = _pieces(path, stub)
+    if status.st_size < length + sum(sizes) and _PART.search(path.name):
+        raise VerificationError(f"{path} is a part of a bundle", hint="join the parts with cat, in their order")
     if status.st_size != length + sum(sizes):
         raise _damaged(path, f"it is {status.st_size} bytes long and should be {length + sum(sizes)}")
     whole = hashlib.sha256(stub)

@@ -97,16 +97,19 @@ member_here() {
 # install_chosen: in a run of its own, from which it has its lock, its receipt and its undoing.
 install_chosen() {
   local code=0 unlock=${SETTING[UNLOCK_FILE]}
-  local -a words=(install)
+  local -a words=(install) hints=("${TRY_AGAIN}")
   if [[ -n ${unlock} ]]; then
     [[ ${unlock} == /* ]] || unlock=${CHOSEN%/*}/${unlock}
   fi
   if [[ -f ${unlock} ]]; then
     words+=(--unlock-file "${unlock}")
+  elif [[ -n ${unlock} ]]; then
+    warn "there is no file ${unlock}, which UNLOCK_FILE in ${FIRSTBOOT_SETTINGS} names"
   fi
   say "Installing from ${CHOSEN} ..."
   sh "${CHOSEN}" -- "${words[@]}" < /dev/null || code=$?
-  ((code == 0)) || die "${code}" "${CHOSEN} did not install (exit code ${code}): see its messages above" "${TRY_AGAIN}"
+  ((code != EXIT_USAGE)) || hints=("Here, the file with the unlock code of sealed keys is named by UNLOCK_FILE in ${FIRSTBOOT_SETTINGS}." "${hints[@]}")
+  ((code == 0)) || die "${code}" "${CHOSEN} did not install (exit code ${code}): see its messages above" "${hints[@]}"
 }
 
 # drop_bundles DIGEST: this machine's bundle holds its keys, so it goes from the folder; a medium is not ours. DIGEST:

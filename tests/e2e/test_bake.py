@@ -154,6 +154,7 @@ def test_sealed_keys(make_cluster: Callable[..., Cluster], host: Host) -> None:
     give(host, cluster.bundle(0))
     restart(host)
     is_nobody(host, "the keys in this bundle are sealed and need the unlock code of infra0")
+    assert f"named by UNLOCK_FILE in {SETTINGS}" in journal(host)
     bundlegen(["unlock-codes", "sealed", "--output", "codes"], cluster.folder)
     [code] = [line.split()[1] for line in (cluster.folder / "codes").read_text().splitlines() if "infra0" in line]
     host.write(f"{FOLDER}/code", f"{code}\n", 0o600)

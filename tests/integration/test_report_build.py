@@ -68,6 +68,12 @@ def secrets(folder: Path) -> list[bytes]:
     return [*found, *(code.encode() for code in codes), *(code.replace("-", "").encode() for code in codes)]
 
 
+def test_a_part_is_called_a_part(folder: Path, out: Path) -> None:
+    done = run(folder, "inspect", str(out / "infra0.run.001.txt"))
+    assert done.returncode == 6
+    assert "infra0.run.001.txt is a part of a bundle (join the parts with cat, in their order)" in done.stderr
+
+
 def test_no_secret_is_in_any_record(folder: Path, out: Path) -> None:
     known = secrets(folder)
     assert len(known) > 13 * 3

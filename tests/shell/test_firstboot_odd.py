@@ -60,3 +60,9 @@ def test_what_is_wrong_with_a_setting_is_said(image: Image, text: str, words: st
 def test_settings_as_windows_writes_them(image: Image) -> None:
     image.host.write(SETTINGS, "# a remark\r\n\r\n  WAIT='0' \r\nFOLDER='/media/other'\r\n")
     refused(image, 10, "was found in /media/other")
+
+
+def test_a_file_with_the_code_that_is_not_there_is_named(image: Image) -> None:
+    image.settings(WAIT="0", UNLOCK_FILE="code")
+    image.bundle("infra0.run", Payload())
+    assert f"there is no file {FOLDER}/code, which UNLOCK_FILE in {SETTINGS} names" in image.boot().stderr

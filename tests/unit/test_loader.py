@@ -91,6 +91,25 @@ def test_warnings_come_with_their_place(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("may_be_searched", [True, False])
+def test_a_folder_that_is_no_layout_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_be_searched: bool
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    real = os.stat
+
+    def stat(path: Any, **options: Any) -> os.stat_result:
+        if not may_be_searched and str(path).startswith(f"{folder}/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    (tmp_path / "cluster.yaml").write_text(GOOD + "images: [folder]\n")
+    hint = "name an archive, or the folder that holds oci-layout and index.json"
+    assert problems(tmp_path / "cluster.yaml") == [f":5: images[0]: {folder} is a folder and no OCI layout ({hint})"]
+
+
 def test_own_ca_and_images_are_resolved_against_the_specification(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
