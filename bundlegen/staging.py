@@ -120,6 +120,10 @@ class Staging:
                     hint="keep your changes elsewhere, or give --replace",
                 )
             for name in new:
+                if (place := _in_the_way(self.final, name)) is not None:
+                    kind = "folder" if place.is_dir() else "file"
+                    raise OutputError(f"{place} is a {kind}, and where {name} is to be written", hint="move it away")
+            for name in new:
                 (self.final / name).parent.mkdir(parents=True, exist_ok=True)
                 (self.folder / name).replace(self.final / name)
             _sync(self.final)
@@ -144,6 +148,15 @@ def staging(final: Path) -> Iterator[Staging]:
         # The cluster's own folder goes too where nothing was ever in it; one that is not empty stays.
         with suppress(OSError):
             final.parent.rmdir()
+
+
+def _in_the_way(folder: Path, name: str) -> Path | None:
+    """What keeps the file ``name`` from being written below ``folder``: a folder of its name, or a file in its path."""
+    path = folder / name
+    if path.is_dir() and not path.is_symlink():
+        return path
+    above = [folder.joinpath(*parent.parts) for parent in Path(name).parents if parent.parts]
+    return next((place for place in above if os.path.lexists(place) and not place.is_dir()), None)
 
 
 def sweep(final: Path) -> None:

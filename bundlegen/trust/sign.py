@@ -18,6 +18,7 @@ NAMESPACE: Final = "bundlegen"
 _PROGRAM: Final = "ssh-keygen"
 _HINT: Final = "as root: apt-get install openssh-client"
 _ENVIRONMENT: Final = ("SSH_AUTH_SOCK", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "SSH_SK_PROVIDER", "DISPLAY")
+_UNSIGNED: Final = "what ssh-keygen said is above; --sign-key names an SSH private key, or the .pub of an agent's"
 
 
 def sign(content: bytes, key: Path) -> bytes:
@@ -27,7 +28,7 @@ def sign(content: bytes, key: Path) -> bytes:
     env = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     program = process.find(_PROGRAM, hint=_HINT)
     argv = (program, "-q", "-Y", "sign", "-f", os.fspath(key), "-n", NAMESPACE)
-    return process.run(argv, env=env, stdin=content, hint=_HINT, talks=True).stdout
+    return process.run(argv, env=env, stdin=content, hint=_UNSIGNED, talks=True).stdout
 
 
 def kept(content: bytes, signature: Path, key: Path) -> bytes:

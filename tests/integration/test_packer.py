@@ -229,6 +229,24 @@ def test_what_was_changed_is_not_overwritten_unasked(tmp_path: Path) -> None:
     assert [path.name for path in templates.parent.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize(("place", "kind"), [("null/scripts", "file"), ("null/scripts/check.sh", "folder")])
+def test_what_is_in_the_way_is_named_and_nothing_is_written(tmp_path: Path, place: str, kind: str) -> None:
+    templates = written(tmp_path)
+    shutil.rmtree(templates / "null/scripts")
+    if kind == "file":
+        (templates / place).write_text("")
+    else:
+        (templates / place).mkdir(parents=True)
+    (templates / "amazon-ebs/bundlegen.pkr.hcl").unlink()
+    before = building.contents(templates)
+    for words in ((), ("--replace",)):
+        done = building.run(tmp_path, "packer", "cluster.yaml", *words)
+        assert done.returncode == OUTPUT_ERROR
+        if words or kind == "file":
+            assert f"out/prod/packer/{place} is a {kind}, and where null/scripts/" in done.stderr
+        assert building.contents(templates) == before
+
+
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     building.write(tmp_path, building.specification())
     (tmp_path / "out/prod").mkdir(parents=True)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from bundlegen import layout
-from bundlegen.errors import OutputError, UsageError
+from bundlegen.errors import OutputError, ToolError, UsageError
 from tests.building import BUNDLEGEN, main
 from tests.trust_cases import SPEC, findings, make, sentences, sum_up
 
@@ -99,6 +99,14 @@ def test_building_again_keeps_the_signature(tmp_path: Path, kind: str) -> None:
     assert (first.folder / layout.SIGNATURE).read_bytes() == before
     with pytest.raises(OutputError, match="would come out different"):
         make(tmp_path, sign_key=key(tmp_path, "another", kind))
+
+
+def test_what_is_no_key_is_not_for_want_of_a_program(tmp_path: Path) -> None:
+    (tmp_path / "no-key").write_text("hello\n")
+    with pytest.raises(ToolError) as caught:
+        make(tmp_path, sign_key=tmp_path / "no-key")
+    assert "--sign-key names an SSH private key" in caught.value.hint
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_key_that_an_agent_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
