@@ -59,7 +59,8 @@ begin_transaction() {
   # umask 077: these folders are private
   mkdir -p -- "${JOURNAL}/kept"
   if interrupted; then
-    mend_journal
+    mend_journal "${JOURNAL}"
+    journal_has "${JOURNAL}" kubelet || note kubelet "$(kubelet_enabled)" "$(kubelet_active)"
     say "An earlier run of this bundle was interrupted; going on from there."
     read_noted
   else
@@ -79,17 +80,15 @@ replaces() {
   return 1
 }
 
-# mend_journal: drops a torn last line, so that what is appended starts on a line of its own.
+# mend_journal FOLDER: drops a torn last line, so that what is appended starts on a line of its own.
 mend_journal() {
   local line
   local -a lines=()
   while IFS= read -r line; do
     lines+=("${line}")
-  done < "${JOURNAL}/journal"
-  printf '%s\n' "${lines[@]}" > "${JOURNAL}/journal.mended"
-  sync -- "${JOURNAL}/journal.mended"
-  mv -fT -- "${JOURNAL}/journal.mended" "${JOURNAL}/journal"
-  journal_has "${JOURNAL}" kubelet || note kubelet "$(kubelet_enabled)" "$(kubelet_active)"
+  done < "$1/journal"
+  printf '%s\n' "${lines[@]}" > "$1/journal.mended" && sync -- "$1/journal.mended" \
+    && mv -fT -- "$1/journal.mended" "$1/journal"
 }
 
 # read_noted: which paths the open journal already knows; their state then must not be noted again.

@@ -137,6 +137,10 @@ conclude() {
 # on_exit: whatever ends this script ends here; an open journal is undone.
 on_exit() {
   local code=$?
+  # a process forked a moment ago has this trap still, and a signal that hits both must not undo twice
+  [[ ${BASHPID} == "$$" ]] || exit "${code}"
+  # a signal that interrupts `IFS= read` leaves that IFS in force here
+  IFS=$' \t\n'
   trap '' HUP INT TERM
   trap - ERR
   set +e

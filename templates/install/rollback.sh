@@ -52,7 +52,7 @@ mark_undo() {
   local folder
   for folder in "$@"; do
     journal_has "${folder}" undo && continue
-    { printf 'undo\n' >> "${folder}/journal" && sync -- "${folder}/journal"; } \
+    { mend_journal "${folder}" && printf 'undo\n' >> "${folder}/journal" && sync -- "${folder}/journal"; } \
       || die "${EXIT_ROLLED_BACK}" "cannot write to ${folder}/journal; nothing was changed" \
         "Make room or make it writable, then run this again."
   done

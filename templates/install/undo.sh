@@ -6,19 +6,22 @@ UNDO_TROUBLE=0
 declare -A EARLIER=() # path: `absent` or the kept file that was there before the oldest journal
 UNDO_ORDER=()         # the paths, in the order in which they were first changed
 MOVED_ASIDE=()
+NOT_READ='' # a journal with a line that is none
 
 # read_earlier FOLDER...: journals, newest first; the oldest that knows a path decides.
 read_earlier() {
   local folder word rest
   EARLIER=()
   UNDO_ORDER=()
+  NOT_READ=''
   for folder in "$@"; do
     [[ -f ${folder}/journal ]] || continue
     while read -r word rest; do
       case ${word} in
         absent) remember_earlier "${rest}" absent ;;
         file) remember_earlier "${rest##* }" "${folder}/kept/${rest%% *}" ;;
-        *) ;;
+        begin | kubelet | folder | data | member | image | tag | undo | units | commit) ;;
+        *) NOT_READ=${folder}/journal ;;
       esac
     done < "${folder}/journal"
   done
@@ -39,6 +42,10 @@ undo() {
   local pod=${CONF[STATIC_POD_MANIFEST]} index
   UNDO_TROUBLE=0
   read_earlier "$@"
+  if [[ -n ${NOT_READ} ]]; then
+    trouble "${NOT_READ} is damaged, and says what there was before"
+    return 0
+  fi
   stop_timers
   # a static Pod that was not there before goes first, while our kubelet can still stop its container
   if [[ ${EARLIER[${pod}]-} == absent ]]; then

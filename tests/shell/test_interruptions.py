@@ -189,6 +189,20 @@ def test_an_interrupted_rollback_is_finished(course: Course) -> None:
     assert len(points) >= 8
 
 
+def test_a_line_torn_by_power_loss(course: Course) -> None:
+    """It was not done, and what rollback writes next must not be taken for its end."""
+    point = course.calls.index("systemctl daemon-reload") + 1
+    course.stop_at(point, "kill")
+    with course.host.path(f"{STATE}/transaction/journal").open("a") as journal:
+        journal.write("absent /etc/kubernetes/pki/etcd/")
+    course.host.write("/etc/kubernetes/pki/etcd/undo", "somebody's\n")
+    done = course.host.run(course.folder, "rollback")
+    assert done.returncode == 0, done.stderr
+    assert course.host.path("/etc/kubernetes/pki/etcd/undo").read_text() == "somebody's\n"
+    shutil.rmtree(course.host.path("/etc/kubernetes/pki/etcd"))
+    course.is_as_before(f"point {point}")
+
+
 def test_what_a_killed_run_unpacked_is_removed(host: Sandbox, tmp_path: Path) -> None:
     folder = host.unpack(payload())
     dead = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,43 @@ def test_failed_health_brings_back_the_earlier_install(host: Sandbox) -> None:
     host.until(lambda: host.execute(HEALTH).returncode == 0)
     receipt = json.loads(host.receipts()[-1].read_text())
     assert (receipt["exitCode"], receipt["outcome"]) == (13, "rolled-back")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_waits_for_an_answer(host: Sandbox, number: signal.Signals) -> None:
+    """bash runs the trap inside of `IFS= read`, where words are not split."""
+    host.stub("etcd-mode", "silent")
+    before = host.tree()
+    folder = host.unpack(Payload())
+    start = f'echo $$ > /var/stub/group; exec /bin/bash -p "{folder}/install.sh" install'
+    # the group has its own session: an interrupt must not be ignored there, as in the background of a shell
+    words = host.command(["/usr/bin/setsid", "--wait", "/bin/bash", "-c", start])
+    running = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    host.until(lambda: host.path("/var/stub/asked").exists())
+    host.execute("/bin/kill", f"-{number.name.removeprefix('SIG')}", "--", f"-{host.stubbed('group').strip()}")
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 13, said
+    assert "rolled back: this host is as it was before" in said
+    remove_receipts(host)
+    assert host.tree() | moved(host) == before | moved(host)
+
+
+def test_a_damaged_journal_is_not_taken_for_an_empty_one(host: Sandbox) -> None:
+    assert host.install(Payload()).returncode == 0
+    journal = host.path(f"{STATE}/generations/0001/journal")
+    whole = journal.read_text()
+    before = host.tree()
+    journal.write_text(whole.replace("absent ", "absent", 1))
+    done = host.run(f"{STATE}/bundle", "uninstall")
+    assert done.returncode == 13
+    assert "generations/0001/journal is damaged" in done.stderr
+    assert {path: facts for path, facts in host.tree().items() if not path.endswith("journal")} == {
+        path: facts for path, facts in before.items() if not path.endswith("journal")
+    }
+    journal.write_text(whole)
+    assert host.run(f"{STATE}/bundle", "uninstall").returncode == 0
 
 
 def test_an_update_and_back(host: Sandbox) -> None:

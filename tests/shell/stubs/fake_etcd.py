@@ -1,6 +1,6 @@
 """A stand-in for etcd: the HTTP that the installer asks for, over TLS with client certificates, and a data directory.
 
-/var/stub/etcd-mode decides how it is: healthy (default), waiting, alarm, broken, or wrong-count.
+/var/stub/etcd-mode decides how it is: healthy (default), waiting, silent (to clients), alarm, broken, or wrong-count.
 """
 
 import http.server
@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 
 STUB = pathlib.Path("/var/stub")
 PKI = pathlib.Path("/etc/kubernetes/pki/etcd")
@@ -36,7 +37,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/health":
-            if mode() == "waiting":
+            if mode() == "silent" and isinstance(self.connection, ssl.SSLSocket):
+                (STUB / "asked").touch()
+                time.sleep(60)
+            elif mode() == "waiting":
                 self.reply(503, '{"health":"false","reason":"RAFT NO LEADER"}')
             elif mode() == "alarm":
                 self.reply(503, '{"health":"false","reason":"ALARM NOSPACE"}')
