@@ -115,16 +115,20 @@ runtime_answers() {
   fi
 }
 
+RUNTIME_ANSWERS=unknown # yes or no, once it was asked
+
 check_runtime() {
   local socket
   running || return 0
   socket=$(runtime_socket)
+  RUNTIME_ANSWERS=no
   if [[ ! -S ${socket} ]]; then
     verdict runtime failed "the container runtime's socket ${socket} is not there" \
       "Install and start containerd, or set kubelet.containerRuntimeEndpoint and build again."
   elif ! runtime_answers; then
     verdict runtime failed "the container runtime does not answer on ${socket}" "See \`systemctl status containerd\`."
   else
+    RUNTIME_ANSWERS=yes
     verdict runtime ok "the container runtime answers on ${socket}"
   fi
 }

@@ -323,6 +323,31 @@ def test_data_of_another_cluster_is_untouched(host: Sandbox) -> None:
     assert host.tree(times=True) == before
 
 
+@pytest.mark.parametrize(
+    ("ctr", "why"),
+    [
+        ('#!/bin/bash\n[[ " $* " != *" images "* ]]\n', "it does not say which images it has"),
+        ("", "there is neither crictl nor ctr"),
+    ],
+)
+def test_images_that_nobody_can_tell_of(host: Sandbox, ctr: str, why: str) -> None:
+    place = "/run/containerd/containerd.sock"
+    listen = f"import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('{place}'); s.listen(); time.sleep(600)"
+    host.path(place).unlink()
+    host.spawn("containerd", "-c", listen)
+    host.until(lambda: place in host.execute("/bin/cat", "/proc/net/unix").stdout)
+    host.path("/var/stub/bin/ctr").unlink()
+    if ctr:
+        host.write("/var/stub/bin/ctr", ctr).chmod(0o755)
+    code, unhappy = _unhappy(host, Payload())
+    assert code == 0
+    assert [(check["name"], check["verdict"]) for check in unhappy] == [
+        ("images", "warning"),
+        ("sandbox-image", "warning"),
+    ]
+    assert all(why in check["text"] for check in unhappy), unhappy
+
+
 def test_images_in_the_bundle_will_do(host: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> None:
     host.stub("images", "registry.k8s.io/pause:3.10\n")
     payload = Payload()
