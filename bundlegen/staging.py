@@ -23,21 +23,26 @@ _RENAME_EXCHANGE: Final = 2
 
 
 @contextmanager
-def writing(what: Path) -> Iterator[None]:
-    """Turns what the system refuses about ``what`` into an OutputError that says what to do."""
+def writing(what: Path, choice: str = "with --output") -> Iterator[None]:
+    """Turns what the system refuses about ``what`` into an OutputError that says what to do.
+
+    ``choice``: how the user chooses where is written.
+    """
     try:
         yield
     except OSError as error:
         hint = {
-            errno.ENOSPC: "free some space, or choose another folder with --output",
-            errno.EDQUOT: "the quota is used up: choose another folder with --output",
-            errno.EROFS: "choose a writable folder with --output",
-            errno.EACCES: "choose a writable folder with --output",
-            errno.EPERM: "choose a writable folder with --output",
-            errno.ENOTDIR: "a file is where a folder is wanted: choose another with --output",
-            errno.EEXIST: "a file is where a folder is wanted: choose another with --output",
-        }.get(error.errno or 0, "choose another folder with --output")
-        raise OutputError(f"cannot write {error.filename or what}: {error.strerror}", hint=hint) from error
+            errno.ENOSPC: f"free some space, or choose another folder {choice}",
+            errno.EDQUOT: f"the quota is used up: choose another folder {choice}",
+            errno.EROFS: f"choose a writable folder {choice}",
+            errno.EACCES: f"choose a writable folder {choice}",
+            errno.EPERM: f"choose a writable folder {choice}",
+            errno.ENOTDIR: f"a file is where a folder is wanted: choose another {choice}",
+            errno.EEXIST: f"a file is where a folder is wanted: choose another {choice}",
+        }.get(error.errno or 0, f"choose another folder {choice}")
+        # what is written is not there under its name yet
+        refused = what if _PREFIX in str(error.filename or _PREFIX) else error.filename
+        raise OutputError(f"cannot write {refused}: {error.strerror}", hint=hint) from error
 
 
 class Staging:

@@ -13,6 +13,7 @@ from bundlegen.errors import OutputError
 from bundlegen.staging import writing
 from bundlegen.trust.bundle import Bundle, read
 
+_CHOICE: Final = "as DIR"
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -24,15 +25,15 @@ def extract(path: Path, folder: Path) -> Bundle:
     """
     if os.path.lexists(folder):
         raise OutputError(f"{folder} exists and is left as it is", hint="name a folder that is not there yet")
-    with writing(folder):
+    with writing(folder, _CHOICE):
         work = Path(tempfile.mkdtemp(prefix=".unfinished-extract-", dir=folder.absolute().parent))
     try:
         # Nothing that was read decides where this is written: names are checked by the reader, the folder is new.
         bundle = read(path, save=lambda name: _create(work, folder, name))
         for name, content in sorted({**bundle.files, layout.MANIFEST: bundle.manifest_text}.items()):
-            with _create(work, folder, name) as stream, writing(folder / name):
+            with _create(work, folder, name) as stream, writing(folder / name, _CHOICE):
                 stream.write(content)
-        with writing(folder):
+        with writing(folder, _CHOICE):
             work.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -41,7 +42,7 @@ def extract(path: Path, folder: Path) -> Bundle:
 
 def _create(work: Path, folder: Path, name: str) -> IO[bytes]:
     target = work / name
-    with writing(folder / name):
+    with writing(folder / name, _CHOICE):
         missing = [parent for parent in target.relative_to(work).parents if not (work / parent).exists()]
         for parent in reversed(missing):
             (work / parent).mkdir(mode=layout.MODE_PRIVATE_DIR)

@@ -74,6 +74,12 @@ def test_a_part_is_called_a_part(folder: Path, out: Path) -> None:
     assert "infra0.run.001.txt is a part of a bundle (join the parts with cat, in their order)" in done.stderr
 
 
+def test_where_nothing_can_be_unpacked_is_named_as_it_was_given(folder: Path, out: Path) -> None:
+    done = run(folder, "extract", str(out / "infra0.run"), "not-there/x")
+    assert done.returncode == 7
+    assert "cannot write not-there/x: No such file or directory (choose another folder as DIR)" in done.stderr
+
+
 def test_no_secret_is_in_any_record(folder: Path, out: Path) -> None:
     known = secrets(folder)
     assert len(known) > 13 * 3
