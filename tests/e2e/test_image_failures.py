@@ -115,15 +115,24 @@ def test_a_full_disk_during_the_import(cluster: Cluster, host: Host) -> None:
     assert _store(host) == store
 
 
-@pytest.mark.parametrize("archive", ["etcd", "pause"])
-def test_a_runtime_that_dies_during_the_import(cluster: Cluster, host: Host, archive: str) -> None:
-    """systemd starts it again after some seconds, which undoing waits for: the first image may be in it by then."""
+@pytest.mark.parametrize("position", ["first", "second"])
+def test_a_runtime_that_dies_during_the_import(
+    make_cluster: Callable[..., Cluster], archives: tuple[Path, ...], host: Host, tmp_path: Path, position: str
+) -> None:
+    """systemd starts it again after some seconds, which undoing waits for: the first image may be in it by then.
+
+    It dies while it takes in etcd's image: of the other one, ctr has sent everything before anybody could be killed.
+    """
+    etcd, pause = archives
+    (tmp_path / "1.tar").symlink_to(etcd)
+    (tmp_path / ("2.tar" if position == "first" else "0.tar")).symlink_to(pause)
+    cluster = make_cluster(f"dies-{position}", images=[f"{tmp_path}/*.tar"], **QUICK)
     store = _store(host)
-    first = "20M" if archive == "etcd" else "200M"
-    die = f"head -c {first}; [[ -e /run/second || {archive} == etcd ]] && systemctl kill --signal=KILL containerd"
-    _instead_of_ctr(host, f'{{ {die}; touch /run/second; cat; }} | real "$@"')
+    alive = "[[ -e /run/begun ]]" if position == "second" else "true"
+    die = f"head -c 20M; ! {alive} || systemctl kill --signal=KILL containerd"
+    _instead_of_ctr(host, f'{{ {die}; touch /run/begun; cat; }} | real "$@"')
     said = _fails(host, cluster, ROLLED_BACK)
-    assert f"the runtime did not accept images/{archive}.tar" in said
+    assert "the runtime did not accept images/1.tar" in said
     assert "rolled back: this host is as it was before" in said
     assert "does not answer" not in said
     left = _store(host)
