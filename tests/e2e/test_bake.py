@@ -255,9 +255,9 @@ def test_a_medium_with_the_label(golden: Cluster, host: Host, stick: str) -> Non
     host.exec(["mknod", f"/dev/loop{number}", "b", "7", number], check=False)
     host.exec(["mkdir", "-p", "/dev/disk/by-label"])
     host.exec(["ln", "-s", f"/dev/loop{number}", "/dev/disk/by-label/BUNDLEGEN"])
-    started = host.exec(["systemctl", "start", UNIT], check=False, timeout=300)
-    if "Operation not permitted" in journal(host):
+    if host.exec(["head", "-c", "1", f"/dev/loop{number}"], check=False).returncode != 0:
         pytest.skip("a host in a container may not use that device here")
+    started = host.exec(["systemctl", "start", UNIT], check=False, timeout=300)
     assert started.returncode == 0, journal(host)
     is_member(host)
     assert "/run/bundlegen-firstboot" not in host.exec(["cat", "/proc/self/mounts"]).stdout

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bundlegen import kube
 from tests.e2e.clusters import STICK, Cluster, carry, run_bundle
 from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.host import Host
@@ -179,16 +180,17 @@ def test_ignoring_a_check_is_recorded(single: Cluster, host: Host) -> None:
     assert json.loads(receipt.read_text())["ignored"] == ["leftovers"]
 
 
-def test_a_kubeadm_that_is_too_new_is_refused(single: Cluster, host: Host, binaries: Binaries) -> None:
-    if binaries.kubeadm:
-        pytest.skip("a real kubeadm plays only its own version")
+def test_a_kubeadm_of_another_minor_version_is_refused(
+    make_cluster: Callable[..., Cluster], host: Host, binaries: Binaries
+) -> None:
     own = versions.Version.parse(binaries.version)
-    newer = f"v1.{own.minor + 2}.0"
-    host.write("/etc/standin-kubernetes-version", f"{newer}\n")
-    done = run_bundle(host, single.bundle(0), "preflight", "--json", expect=PREFLIGHT_FAILED)
+    minor = own.minor - 2 if own.minor - 2 in kube.MINORS else own.minor + 2
+    keys = {"encryptionAlgorithm": "ECDSA-P256"}
+    other = make_cluster("other-minor", addresses=["10.0.0.6"], kubernetesVersion=f"v1.{minor}.0", pki=keys)
+    done = run_bundle(host, other.bundle(0), "preflight", "--json", expect=PREFLIGHT_FAILED)
     verdicts = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert verdicts["kubeadm"]["verdict"] == "failed"
-    assert newer in verdicts["kubeadm"]["text"]
+    assert binaries.version in verdicts["kubeadm"]["text"]
 
 
 def _tree(host: Host) -> dict[str, Any]:
