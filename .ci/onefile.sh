@@ -22,11 +22,25 @@ check_machine() {
   exit 5
 }
 
+# Removes what is left in $1 of runs that were killed before the program was there: it and what its loader had unpacked.
+sweep() {
+  test -d "/proc/$$" || return 0
+  for left in "$1"/bundlegen.*.??????????; do
+    test -d "${left}" || continue
+    pid=${left#"$1/bundlegen."}
+    pid=${pid%.*}
+    case ${pid} in "" | 0* | *[!0-9]*) continue ;; *) ;; esac
+    test ! -d "/proc/${pid}" || continue
+    rm -rf -- "${left}" "$1/_MEI$(printf '%08x' "${pid}")"?????? 2> /dev/null || true
+  done
+}
+
 # Makes ${place}, a private folder in $1 from which programs may run; empty where there can be none.
 find_place() {
   place=
   test -n "$1" || return 0
-  place=$(mktemp -d "$1/bundlegen.XXXXXXXXXX" 2> /dev/null) || place=
+  sweep "$1"
+  place=$(mktemp -d "$1/bundlegen.$$.XXXXXXXXXX" 2> /dev/null) || place=
   test -n "${place}" || return 0
   if ! { printf '#!/bin/sh\n' > "${place}/bundlegen" && chmod 0700 "${place}/bundlegen" && "${place}/bundlegen"; } 2> /dev/null; then
     rm -rf "${place}"

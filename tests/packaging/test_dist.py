@@ -157,6 +157,21 @@ def test_a_signal_leaves_nothing_behind(program: Path, tmp_path: Path, number: s
     assert list(temporary.iterdir()) == []
 
 
+def test_what_a_killed_start_left_goes_with_the_next(program: Path, tmp_path: Path) -> None:
+    """Killed while the loader unpacks, nothing of ours runs yet that could tidy up; what is not ours stays."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    places = tmp_path / "tmp dir"
+    left = [f"bundlegen.{ended.pid}.AAAAAAAAAA", f"_MEI{ended.pid:08x}abcdef"]
+    others = [f"bundlegen.{os.getpid()}.AAAAAAAAAA", f"_MEI{os.getpid():08x}abcdef", "bundlegen.x.AAAAAAAAAA", "_MEI1"]
+    for name in (*left, *others):
+        (places / name).mkdir(parents=True)
+        (places / name / "bundlegen").write_text("")
+    done = run(program, tmp_path, "--version", TMPDIR=str(places))
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in places.iterdir()) == sorted(others)
+
+
 def test_it_builds_the_same_bytes_as_the_checkout(program: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples/three-hosts.yaml", tmp_path / "cluster.yaml")
     done = run(program, tmp_path, "build", "cluster.yaml", "--output", "one")
