@@ -18,7 +18,7 @@ from urllib.parse import quote
 import PyInstaller
 
 from bundlegen.errors import ToolError
-from bundlegen.process import run
+from bundlegen.system.process import run
 
 MAKESELF_NOTE = """\
 makeself (makeself, makeself-header.sh) is carried unmodified and run as a program of its own. It is free software

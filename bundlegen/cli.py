@@ -73,10 +73,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bundlegen import __version__
 from bundlegen.errors import EXIT_BUG, EXIT_OK, BundlegenError, UsageError
-from bundlegen.signals import Signals, Stopped
+from bundlegen.system.signals import Signals, Stopped
 
 if TYPE_CHECKING:
-    from bundlegen.console import Console
+    from bundlegen.system.console import Console
 
 COMMANDS: Final = (
     "init",
@@ -220,9 +220,9 @@ def _run(words: Sequence[str]) -> int:
     arguments = parse(words)
     if arguments is None:
         return EXIT_OK
-    from bundlegen.console import Console
+    from bundlegen.system.console import Console
 
-    commands: dict[str, Callable[[Arguments, Console], int]] = {
+    build: dict[str, Callable[[Arguments, Console], int]] = {
         "init": _init,
         "build": _build,
         "plan": _plan,
@@ -237,19 +237,19 @@ def _run(words: Sequence[str]) -> int:
         "packer": _packer,
         "schema": _schema,
     }
-    return commands[arguments.command](arguments, Console(quiet=arguments.quiet))
+    return build[arguments.command](arguments, Console(quiet=arguments.quiet))
 
 
 def _init(arguments: Arguments, console: Console) -> int:
-    from bundlegen import commands
+    from bundlegen.commands import build
 
-    return commands.init(arguments.pairs, arguments.output if arguments.output_given else None, console)
+    return build.init(arguments.pairs, arguments.output if arguments.output_given else None, console)
 
 
 def _build(arguments: Arguments, console: Console) -> int:
-    from bundlegen import commands
-    from bundlegen.build import Options
-    from bundlegen.report import parts
+    from bundlegen.change import parts
+    from bundlegen.change.build import Options
+    from bundlegen.commands import build
 
     options = Options(
         arguments.output, arguments.pki, arguments.jobs, arguments.replace, arguments.sign_key, arguments.seal
@@ -261,79 +261,75 @@ def _build(arguments: Arguments, console: Console) -> int:
         base=arguments.base,
         shared_images=arguments.shared_images,
     )
-    return commands.build(arguments.spec, options, console, as_json=arguments.json)
+    return build.build(arguments.spec, options, console, as_json=arguments.json)
 
 
 def _plan(arguments: Arguments, console: Console) -> int:
-    from bundlegen import commands
+    from bundlegen.commands import build
 
-    return commands.plan(arguments.spec, arguments.pki, console, as_json=arguments.json, base=arguments.base)
+    return build.plan(arguments.spec, arguments.pki, console, as_json=arguments.json, base=arguments.base)
 
 
 def _images(arguments: Arguments, console: Console) -> int:
-    from bundlegen import commands
+    from bundlegen.commands import build
 
-    return commands.images(arguments.spec, console, as_json=arguments.json)
+    return build.images(arguments.spec, console, as_json=arguments.json)
 
 
 def _inspect(arguments: Arguments, console: Console) -> int:
-    from bundlegen import trust_commands
+    from bundlegen.commands import verify
 
-    return trust_commands.inspect(arguments.bundle, console, as_json=arguments.json)
+    return verify.inspect(arguments.bundle, console, as_json=arguments.json)
 
 
 def _extract(arguments: Arguments, console: Console) -> int:
-    from bundlegen import trust_commands
+    from bundlegen.commands import verify
 
-    return trust_commands.extract(arguments.bundle, arguments.folder, console)
+    return verify.extract(arguments.bundle, arguments.folder, console)
 
 
 def _verify(arguments: Arguments, console: Console) -> int:
-    from bundlegen import trust_commands
+    from bundlegen.commands import verify
 
-    asked = trust_commands.Asked(arguments.at, arguments.allowed_signers, arguments.signer)
-    return trust_commands.verify(arguments.paths, asked, console, as_json=arguments.json)
+    asked = verify.Asked(arguments.at, arguments.allowed_signers, arguments.signer)
+    return verify.verify(arguments.paths, asked, console, as_json=arguments.json)
 
 
 def _audit(arguments: Arguments, console: Console) -> int:
-    from bundlegen import trust_commands
+    from bundlegen.commands import verify
 
-    return trust_commands.audit(arguments.folder, console, as_json=arguments.json)
+    return verify.audit(arguments.folder, console, as_json=arguments.json)
 
 
 def _diff(arguments: Arguments, console: Console) -> int:
-    from bundlegen import trust_commands
+    from bundlegen.commands import verify
 
-    return trust_commands.diff(arguments.old, arguments.new, console, as_json=arguments.json)
+    return verify.diff(arguments.old, arguments.new, console, as_json=arguments.json)
 
 
 def _unlock_codes(arguments: Arguments, console: Console) -> int:
-    from bundlegen import trust_commands
+    from bundlegen.commands import verify
 
     output = arguments.output if arguments.output_given else None
-    return trust_commands.unlock_codes(arguments.cluster, arguments.pki, output, console)
+    return verify.unlock_codes(arguments.cluster, arguments.pki, output, console)
 
 
 def _reconcile(arguments: Arguments, console: Console) -> int:
-    from bundlegen import report_commands
+    from bundlegen.commands import reconcile
 
-    return report_commands.reconcile(
-        arguments.change, arguments.receipts, arguments.metrics, console, as_json=arguments.json
-    )
+    return reconcile.reconcile(arguments.change, arguments.receipts, arguments.metrics, console, as_json=arguments.json)
 
 
 def _packer(arguments: Arguments, console: Console) -> int:
-    from bundlegen import packer_commands
+    from bundlegen.commands import packer
 
-    return packer_commands.packer(
-        arguments.spec, arguments.output, console, replace=arguments.replace, as_json=arguments.json
-    )
+    return packer.packer(arguments.spec, arguments.output, console, replace=arguments.replace, as_json=arguments.json)
 
 
 def _schema(arguments: Arguments, console: Console) -> int:
-    from bundlegen import commands, report_commands
+    from bundlegen.commands import build, reconcile
 
-    return report_commands.schema(console) if arguments.of_change else commands.schema(console)
+    return reconcile.schema(console) if arguments.of_change else build.schema(console)
 
 
 def _usage_problem(words: Sequence[str]) -> str:

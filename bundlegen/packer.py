@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bundlegen import layout
-from bundlegen.render import TemplateSource, environment
+from bundlegen.bundle.render import TemplateSource, environment
 
 if TYPE_CHECKING:
-    from bundlegen.spec import Cluster
+    from bundlegen.spec.model import Cluster
 
 _SCRIPTS: Final = ("bake.sh", "check.sh", "finish.sh", "wait.sh")
 
@@ -80,7 +80,7 @@ def quoted(text: str) -> str:
 def templates(cluster: Cluster, source: TemplateSource) -> Mapping[str, str]:
     """The text of every file for ``cluster``, by its path below ``out/<cluster>/packer/``, sorted.
 
-    ``source`` gives the templates (:func:`bundlegen.resources.template_text`).
+    ``source`` gives the templates (:func:`bundlegen.system.resources.template_text`).
     """
     return dict(sorted(file for builder in BUILDERS for file in _builder(cluster, builder, source)))
 

@@ -11,11 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from bundlegen import spec
 from bundlegen.pki import entropy
 from bundlegen.pki.issue import PrivateKey
 from bundlegen.pki.store import Issued, Progress, Store
-from bundlegen.spec import Cluster
+from bundlegen.spec import model
+from bundlegen.spec.model import Cluster
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NOW = datetime(2026, 11, 22, 20, 0, 0, tzinfo=UTC)
@@ -25,13 +25,13 @@ def cluster(hosts: int = 3, version: str = "v1.31.4", **changes: Any) -> Cluster
     """The guide's cluster with ECDSA keys, which take no time to make; ``changes`` go into its pki section."""
     names = [{"name": f"infra{number}", "address": f"10.0.0.{6 + number}"} for number in range(hosts)]
     pki = {"encryptionAlgorithm": "ECDSA-P256", **changes}
-    return spec.parse({"name": "prod", "kubernetesVersion": version, "hosts": names, "pki": pki})
+    return model.parse({"name": "prod", "kubernetesVersion": version, "hosts": names, "pki": pki})
 
 
 def with_hosts(*hosts: Mapping[str, Any], **changes: Any) -> Cluster:
     """The same with other hosts."""
     pki = {"encryptionAlgorithm": "ECDSA-P256", **changes}
-    return spec.parse({"name": "prod", "kubernetesVersion": "v1.31.4", "hosts": [*hosts], "pki": pki})
+    return model.parse({"name": "prod", "kubernetesVersion": "v1.31.4", "hosts": [*hosts], "pki": pki})
 
 
 def fixture_key(name: str) -> PrivateKey:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bundlegen import layout
-from bundlegen.certinfo import CertInfo
+from bundlegen.bundle.plan import BundlePlan, entry
 from bundlegen.pki import catalog
-from bundlegen.plan import BundlePlan, entry
-from bundlegen.report import record
-from bundlegen.spec import Cluster, parse
+from bundlegen.pki.certinfo import CertInfo
+from bundlegen.record import make
+from bundlegen.spec.model import Cluster, parse
 
 ISSUED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LONG_NAME = "etcd-member-{}.a-long-subdomain.northern-region.example.net"
@@ -31,7 +31,7 @@ def cluster(count: int = 3, *, long: bool = False, **changes: Any) -> Cluster:
 
 
 def change(made: Cluster, **options: Any) -> dict[str, Any]:
-    """The record of a change that creates ``made``, as :func:`bundlegen.report.record.change` writes it."""
+    """The record of a change that creates ``made``, as :func:`bundlegen.record.make.change` writes it."""
     bundles = []
     for host in made.hosts:
         files = catalog.host_files(made, host)
@@ -53,8 +53,8 @@ def change(made: Cluster, **options: Any) -> dict[str, Any]:
             for path in leaves
         }
         certificates[layout.pki_path("etcd/ca.crt")] = ca()
-        bundles.append(record.Packed(plan, 60000, digest(host.name), certificates, options.get("parts", ())))
-    return record.change(
+        bundles.append(make.Packed(plan, 60000, digest(host.name), certificates, options.get("parts", ())))
+    return make.change(
         made,
         layout.FIRST_CHANGE,
         bundles,
@@ -106,8 +106,8 @@ def receipt(made: dict[str, Any], index: int = 0, /, *, minutes: int = 60, **cha
         "address": of["address"],
         "payloadDigest": of["payloadDigest"],
         "verb": "install",
-        "startedAt": record.stamp(ended - timedelta(seconds=9)),
-        "endedAt": record.stamp(ended),
+        "startedAt": make.stamp(ended - timedelta(seconds=9)),
+        "endedAt": make.stamp(ended),
         "exitCode": 0,
         "outcome": "installed",
         "error": "",

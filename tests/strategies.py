@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from bundlegen.spec_types import NEWEST_MINOR, OLDEST_MINOR
+from bundlegen.spec.types import NEWEST_MINOR, OLDEST_MINOR
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 DIGITS = "0123456789"

@@ -11,11 +11,13 @@ from typing import Any
 
 import yaml
 
-from bundlegen import archive, layout, payload
-from bundlegen.build import Built, Options, build
-from bundlegen.clock import now
-from bundlegen.plan import BundlePlan, Entry, entry
-from bundlegen.report import record
+from bundlegen import layout
+from bundlegen.bundle.pieces import configuration_piece
+from bundlegen.bundle.plan import BundlePlan, Entry, entry
+from bundlegen.bundle.stub import Stub, blanked, label
+from bundlegen.change.build import Built, Options, build
+from bundlegen.record import make as written
+from bundlegen.system.clock import now
 from bundlegen.trust.bundle import read
 from bundlegen.trust.finding import Finding
 from bundlegen.trust.verify import verify
@@ -53,9 +55,9 @@ def repack(path: Path, change: Callable[[Entries], None], stub: Callable[[bytes]
     }
     change(entries)
     plan = BundlePlan(bundle.conf["HOST"], tuple(sorted(entries.values(), key=lambda each: each.destination)))
-    pieces = [payload.configuration_piece(plan)]
-    label = archive.label(bundle.conf["CLUSTER"], bundle.conf["CHANGE"], bundle.conf["HOST"])
-    header = archive.Stub("", archive.blanked(bundle.stub)).header(label, pieces)
+    pieces = [configuration_piece(plan)]
+    title = label(bundle.conf["CLUSTER"], bundle.conf["CHANGE"], bundle.conf["HOST"])
+    header = Stub("", blanked(bundle.stub)).header(title, pieces)
     return stub(header) + (pieces[0].content or b"")
 
 
@@ -75,14 +77,14 @@ def replace_bundle(folder: Path, name: str, content: bytes) -> None:
                 {"path": each.destination, "mode": f"{each.mode:04o}", "owner": each.owner, "sha256": each.sha256}
                 for each in bundle.manifest
             ]
-    (folder / layout.RECORD).write_bytes(record.dump(found))
+    (folder / layout.RECORD).write_bytes(written.dump(found))
     sum_up(folder)
 
 
 def sum_up(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir() if path.name not in (layout.SUMS, layout.SIGNATURE))
     sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-    (folder / layout.SUMS).write_bytes(record.sums(sums))
+    (folder / layout.SUMS).write_bytes(written.sums(sums))
 
 
 def findings(path: Path, **asked: Any) -> list[Finding]:

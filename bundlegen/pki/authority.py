@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bundlegen.errors import StoreError
-from bundlegen.pki.check import belongs_to, signed_by
+from bundlegen.pki.compare import belongs_to, signed_by
 from bundlegen.pki.files import failing_as, open_to_others
 from bundlegen.pki.issue import CURVES, Issuer, KeyPair, PrivateKey, certificate_pem, fingerprint, key_pem, stamp
 

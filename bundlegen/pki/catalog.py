@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from bundlegen.addresses import parse_ip
 
 if TYPE_CHECKING:
-    from bundlegen.spec import Cluster, Host
+    from bundlegen.spec.model import Cluster, Host
 
 SERVER_AUTH: Final = "serverAuth"
 CLIENT_AUTH: Final = "clientAuth"

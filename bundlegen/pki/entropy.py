@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from bundlegen import sealing
+from bundlegen.pki import sealing
 from bundlegen.pki.issue import CURVES, RSA_BITS, PrivateKey
 
 _SERIAL_BITS: Final = 63

@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bundlegen.errors import StoreError
-from bundlegen.pki import about as store_json
-from bundlegen.pki import authority, record, shelf
-from bundlegen.pki.about import About
+from bundlegen.pki import authority, ledger, pairs, store_json
 from bundlegen.pki.authority import Authority
 from bundlegen.pki.catalog import ETCD_CA, CertRequest, ca_request, host_requests
-from bundlegen.pki.check import differences
+from bundlegen.pki.compare import differences
 from bundlegen.pki.issue import algorithm_of, stamp
-from bundlegen.pki.record import Record
-from bundlegen.pki.shelf import Damage, Found
+from bundlegen.pki.ledger import Record
+from bundlegen.pki.pairs import Damage, Found
+from bundlegen.pki.store_json import About
 
 if TYPE_CHECKING:
-    from bundlegen.spec import Cluster
+    from bundlegen.spec.model import Cluster
 
 SOON: Final = timedelta(days=30)
 _OTHER_STORE: Final = (
@@ -56,18 +55,18 @@ def read(store: Path, cluster: Cluster, now: datetime) -> State:
 
     Raises StoreError where the store is damaged, expired, or in conflict with the specification.
     """
-    about = store_json.read(store / shelf.STORE_JSON, cluster.name)
+    about = store_json.read(store / pairs.STORE_JSON, cluster.name)
     signer = _signer(store, cluster, about)
     requests = tuple(request for host in cluster.hosts for request in host_requests(cluster, host))
-    past = record.read(store / shelf.RECORD)
+    past = ledger.read(store / pairs.RECORD)
     if signer is None:
         return State(about, None, requests, {}, past, past.warnings)
     authority.check_dates(signer, _place(store, cluster), now)
     damage = Damage()
-    found = shelf.find_leaves(store, requests, signer.certificate, damage)
+    found = pairs.find_leaves(store, requests, signer.certificate, damage)
     for request, pair in found.items():
         if now > pair.certificate.not_valid_after_utc:
-            damage.add(_expired(shelf.leaf_folder(store, request, signer.certificate), request, pair))
+            damage.add(_expired(pairs.leaf_folder(store, request, signer.certificate), request, pair))
     damage.raise_if_any()
     warnings = (*past.warnings, *_kept(cluster, signer, about), *_worries(found, signer, now))
     return State(about, signer, requests, found, past, warnings)
@@ -76,10 +75,10 @@ def read(store: Path, cluster: Cluster, now: datetime) -> State:
 def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | None:
     """The CA to sign with, after every check that it is this store's."""
     brought = cluster.pki.ca
-    folder = store / shelf.CA_FOLDER
+    folder = store / pairs.CA_FOLDER
     if about is None:
-        if shelf.has_leaves(store):
-            raise StoreError(f"{store / shelf.STORE_JSON} is missing", hint="restore it from a backup")
+        if pairs.has_leaves(store):
+            raise StoreError(f"{store / pairs.STORE_JSON} is missing", hint="restore it from a backup")
     elif about.ca_external and brought is None:
         raise StoreError(f"{store} was made with a CA of your own, and the specification names none", hint=_OTHER_STORE)
     elif not about.ca_external and brought is not None:
@@ -93,10 +92,10 @@ def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | N
                 f"{brought.certificate} is another CA than the one {store} was made with", hint=_OTHER_STORE
             )
         return signer
-    own = shelf.find_ca(store)
+    own = pairs.find_ca(store)
     if own is None:
         if about is not None:
-            raise StoreError(f"{folder} is missing", hint=shelf.remedy(folder, None))
+            raise StoreError(f"{folder} is missing", hint=pairs.remedy(folder, None))
         return None
     certificate = own.certificate
     expected = replace(ca_request(cluster), algorithm=algorithm_of(certificate.public_key()) or "none")
@@ -104,18 +103,18 @@ def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | N
     if about is not None and about.ca_fingerprint != authority.own(certificate, own.key).fingerprint:
         wrong = ("is another CA than the one this store was made with", *wrong)
     if wrong:
-        raise StoreError(f"{folder / shelf.CA_FILES[0]} {'; '.join(wrong)}", hint=shelf.remedy(folder, None))
+        raise StoreError(f"{folder / pairs.CA_FILES[0]} {'; '.join(wrong)}", hint=pairs.remedy(folder, None))
     return authority.own(certificate, own.key)
 
 
 def _place(store: Path, cluster: Cluster) -> str:
     brought = cluster.pki.ca
-    return str(store / shelf.CA_FOLDER / shelf.CA_FILES[0]) if brought is None else brought.certificate
+    return str(store / pairs.CA_FOLDER / pairs.CA_FILES[0]) if brought is None else brought.certificate
 
 
 def _expired(folder: Path, request: CertRequest, pair: Found) -> StoreError:
     return StoreError(
-        f"{folder / shelf.LEAF_FILES[0]} ({request.label}) expired on {stamp(pair.certificate.not_valid_after_utc)}",
+        f"{folder / pairs.LEAF_FILES[0]} ({request.label}) expired on {stamp(pair.certificate.not_valid_after_utc)}",
         hint="move its folder out of the store and build again to have a new one issued",
     )
 

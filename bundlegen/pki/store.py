@@ -15,13 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from bundlegen import clock as system_clock
-from bundlegen.pki import authority, record, shelf, state
+from bundlegen.pki import authority, pairs, state
 from bundlegen.pki import entropy as system_entropy
-from bundlegen.pki.about import About
 from bundlegen.pki.authority import Authority
 from bundlegen.pki.catalog import CertRequest, ca_request
-from bundlegen.pki.check import issue_time
+from bundlegen.pki.compare import issue_time
 from bundlegen.pki.entropy import Entropy
 from bundlegen.pki.files import (
     FOLDER_MODE,
@@ -36,12 +34,14 @@ from bundlegen.pki.files import (
 )
 from bundlegen.pki.issue import Issuer, KeyPair, PrivateKey, certificate_pem, issue, key_pem, stamp, validity_window
 from bundlegen.pki.keys import make_keys
-from bundlegen.pki.record import Ledger
-from bundlegen.pki.shelf import Found
+from bundlegen.pki.ledger import Ledger, append
+from bundlegen.pki.pairs import Found
 from bundlegen.pki.state import State
+from bundlegen.pki.store_json import About
+from bundlegen.system import clock as system_clock
 
 if TYPE_CHECKING:
-    from bundlegen.spec import Cluster
+    from bundlegen.spec.model import Cluster
 
 __all__ = ["Issued", "KeyPair", "Progress", "Store", "Survey", "survey"]
 
@@ -104,7 +104,7 @@ class Store:
             check_shared_folder(pki_root)
             make_folder(path)
             check_folder(path)
-            with locked(path / shelf.LOCK):
+            with locked(path / pairs.LOCK):
                 sweep(path)
                 yield cls(path, cluster, clock=clock, entropy=entropy)
 
@@ -124,14 +124,14 @@ class Store:
                 ledger.found(request, pair.certificate, signer.certificate)
             if ledger.entries:
                 self._make_host_folders(made)
-                record.append(self.path / shelf.RECORD, ledger.entries)
+                append(self.path / pairs.RECORD, ledger.entries)
                 intake.settle()
-        pairs = before.found | made
+        held = before.found | made
         return Issued(
             ca=signer.pair,
-            leaves={(str(request.host), request.name): pairs[request].pair for request in before.requests},
+            leaves={(str(request.host), request.name): held[request].pair for request in before.requests},
             token=self._cluster.etcd.initial_cluster_token or about.token,
-            issued_at=_newest(pairs),
+            issued_at=_newest(held),
             new=tuple(ledger.sentences),
             warnings=before.warnings,
         )
@@ -158,7 +158,7 @@ class Store:
                 ledger.found(asked, signer.certificate, None)
             if about is None:
                 about = self._describe(signer, asked, now)
-                intake.add_file(self.path / shelf.STORE_JSON, about.to_json())
+                intake.add_file(self.path / pairs.STORE_JSON, about.to_json())
             for request in missing:
                 validity_window(request, now, signer.certificate)
             for request, key in zip(missing, keys, strict=False):
@@ -171,14 +171,14 @@ class Store:
     def _make_ca(self, request: CertRequest, key: PrivateKey, now: datetime, intake: Intake) -> Authority:
         certificate = issue(request, key=key, serial=self._entropy.new_serial(), issued_at=now)
         made = authority.own(certificate, key)
-        intake.add_folder(self.path / shelf.CA_FOLDER, dict(zip(shelf.CA_FILES, made.files, strict=True)))
+        intake.add_folder(self.path / pairs.CA_FOLDER, dict(zip(pairs.CA_FILES, made.files, strict=True)))
         return made
 
     def _make_leaf(self, request: CertRequest, key: PrivateKey, issuer: Issuer, now: datetime, intake: Intake) -> Found:
         certificate = issue(request, key=key, serial=self._entropy.new_serial(), issued_at=now, issuer=issuer)
         files = certificate_pem(certificate), key_pem(key)
-        place = shelf.leaf_folder(self.path, request, issuer.certificate)
-        intake.add_folder(place, dict(zip(shelf.LEAF_FILES, files, strict=True)))
+        place = pairs.leaf_folder(self.path, request, issuer.certificate)
+        intake.add_folder(place, dict(zip(pairs.LEAF_FILES, files, strict=True)))
         return Found(KeyPair(*files), certificate, key)
 
     def _describe(self, signer: Authority, asked: CertRequest, now: datetime) -> About:
@@ -192,7 +192,7 @@ class Store:
         )
 
     def _make_host_folders(self, made: Iterable[CertRequest]) -> None:
-        hosts = self.path / shelf.HOSTS
+        hosts = self.path / pairs.HOSTS
         make_folder(hosts)
         for host in {str(request.host) for request in made}:
             make_folder(hosts / host)
@@ -219,10 +219,10 @@ def survey(pki_root: Path, cluster: Cluster, *, clock: Callable[[], datetime] = 
     return Survey(tuple(ledger.sentences), before.warnings)
 
 
-def _newest(pairs: Mapping[CertRequest, Found]) -> dict[str, datetime]:
+def _newest(held: Mapping[CertRequest, Found]) -> dict[str, datetime]:
     """For each host, when the newest of its certificates was issued."""
     newest: dict[str, datetime] = {}
-    for request, pair in pairs.items():
+    for request, pair in held.items():
         issued, host = issue_time(request, pair.certificate), str(request.host)
         newest[host] = max(issued, newest.get(host, issued))
     return newest

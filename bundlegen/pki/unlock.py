@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from bundlegen import sealing
 from bundlegen.errors import StoreError
-from bundlegen.pki import entropy
+from bundlegen.pki import entropy, sealing
 from bundlegen.pki.files import Intake, check_folder, failing_as, make_folder, private_umask, read_private
 
 FOLDER: Final = "unlock"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bundlegen import layout
 from bundlegen.errors import VerificationError
-from bundlegen.text import table
+from bundlegen.system.text import table
 from bundlegen.trust import keys
 from bundlegen.trust.bundle import Bundle, read
 

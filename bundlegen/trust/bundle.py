@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from bundlegen import layout
+from bundlegen.bundle.pieces import Piece
 from bundlegen.errors import VerificationError
-from bundlegen.payload import Piece
-from bundlegen.trust import carried
-from bundlegen.trust.carried import CarriedImage
-from bundlegen.trust.pieces import Contents, Packed, PayloadError, Saver, unpack
+from bundlegen.trust import image_index
+from bundlegen.trust.image_index import CarriedImage
+from bundlegen.trust.unpack import Contents, Packed, PayloadError, Saver, unpack
 
 _STUB_MAX: Final = 256 * 1024
 _MANIFEST_LINE: Final = re.compile(r"(0[0-7]{3}) ([a-z_][a-z0-9_-]*:[a-z_][a-z0-9_-]*) ([0-9a-f]{64}) (\S+)", re.ASCII)
@@ -161,7 +161,7 @@ def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bun
     sealed = _sealed(conf, manifest)
     _compare(path, manifest, sealed, contents)
     try:
-        images = carried.images(contents.files, conf, list(zip(archives, pieces[1:], strict=True)))
+        images = image_index.images(contents.files, conf, list(zip(archives, pieces[1:], strict=True)))
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     return Bundle(

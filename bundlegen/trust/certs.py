@@ -11,7 +11,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from bundlegen.certinfo import CertInfo, describe
+from bundlegen.pki.certinfo import CertInfo, describe
 
 _LONGEST: Final = 64 * 1024
 

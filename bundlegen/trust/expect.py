@@ -9,8 +9,8 @@ from typing import Final
 
 from bundlegen import layout
 from bundlegen.addresses import parse_ip
+from bundlegen.bundle.render import IDENTITY
 from bundlegen.pki import catalog
-from bundlegen.render import IDENTITY
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.flat import flat
 

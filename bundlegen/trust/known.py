@@ -6,16 +6,18 @@ import hashlib
 from functools import lru_cache
 from typing import Final
 
-from bundlegen import __version__, archive, resources
+from bundlegen import __version__
+from bundlegen.bundle import stub
+from bundlegen.system import resources
 from bundlegen.trust.bundle import Bundle
 
 STUBS: Final = {
     "bb5dd02d2e9782986c9d7dc35894f3675b5198ce56ac7a89e134f17dbd4905e1": "2.4.5",
     "fe501526702bf8cde90272ef8de417d9c7863a965142b487968bee993341c255": "2.5.0",
 }
-"""Makeself's version by the SHA-256 of the stub's template that :func:`bundlegen.archive.adapt` makes of it.
+"""Makeself's version by the SHA-256 of the stub's template that :func:`bundlegen.bundle.stub.adapt` makes of it.
 
-In the table, so that a stub is judged without makeself installed. A change to what archive.py changes in the stub adds
+In the table, so that a stub is judged without makeself installed. A change to what stub.py changes in the stub adds
 lines; those of a release stay, for the bundles that are out there.
 """
 
@@ -25,13 +27,13 @@ INSTALLERS: Final[dict[str, str]] = {}
 
 def stub_fault(bundle: Bundle) -> str:
     """Why the stub is not what bundlegen writes for this very bundle, in words; empty where it is."""
-    template = archive.blanked(bundle.stub)
+    template = stub.blanked(bundle.stub)
     version = STUBS.get(hashlib.sha256(template.encode()).hexdigest())
     if version is None:
         return "its stub, the part that runs first, is none that bundlegen writes"
     conf = bundle.conf
-    label = archive.label(conf["CLUSTER"], conf["CHANGE"], conf["HOST"])
-    if archive.Stub(version, template).header(label, bundle.pieces) != bundle.stub:
+    label = stub.label(conf["CLUSTER"], conf["CHANGE"], conf["HOST"])
+    if stub.Stub(version, template).header(label, bundle.pieces) != bundle.stub:
         return "its stub, the part that runs first, was altered: it is not the one for what follows it"
     return ""
 

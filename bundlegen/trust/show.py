@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from bundlegen import layout
-from bundlegen.certinfo import CertInfo
 from bundlegen.errors import VerificationError
-from bundlegen.report.record import certificate, stamp
-from bundlegen.text import size, table
+from bundlegen.pki.certinfo import CertInfo
+from bundlegen.record.make import certificate, stamp
+from bundlegen.system.text import size, table
 from bundlegen.trust import certs, known
 from bundlegen.trust.bundle import Bundle
 

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from bundlegen import process
 from bundlegen.errors import ToolError, UsageError
+from bundlegen.system import process
 
 NAMESPACE: Final = "bundlegen"
 _PROGRAM: Final = "ssh-keygen"

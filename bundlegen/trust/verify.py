@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from bundlegen import layout
+from bundlegen.change.folder import file_sum
 from bundlegen.errors import VerificationError
-from bundlegen.staging import file_sum
-from bundlegen.trust import change, shared, sign
+from bundlegen.trust import check_folder, shared_images, sign
 from bundlegen.trust.bundle import Bundle, read
 from bundlegen.trust.expect import CA_KEY
 from bundlegen.trust.finding import Finding
@@ -24,7 +24,7 @@ def verify(path: Path, at: datetime, *, allowed: Path | None = None, signer: str
     """
     sign.check_demand(allowed, signer)
     if path.is_dir():
-        return [*_signature(path, allowed, signer), *change.faults(path, at)]
+        return [*_signature(path, allowed, signer), *check_folder.faults(path, at)]
     return list(_bundle(path, at, allowed, signer))
 
 
@@ -33,7 +33,7 @@ def _bundle(path: Path, at: datetime, allowed: Path | None, signer: str) -> Iter
     try:
         if (folder / layout.SUMS).is_file() or allowed is not None:
             yield from _signature(folder, allowed, signer)
-            sums = change.read_sums(folder / layout.SUMS)
+            sums = check_folder.read_sums(folder / layout.SUMS)
             if path.name not in sums.files:
                 yield Finding(path.name, f"is not in the {layout.SUMS} beside it")
             elif file_sum(path) != sums.files[path.name]:
@@ -45,8 +45,8 @@ def _bundle(path: Path, at: datetime, allowed: Path | None, signer: str) -> Iter
     except VerificationError as error:
         yield Finding(path.name, error.message)
         return
-    yield from change.bundle_faults(bundle, at)
-    if shared.needed([bundle]):
+    yield from check_folder.bundle_faults(bundle, at)
+    if shared_images.needed([bundle]):
         yield from _images(folder / layout.SHARED_IMAGES, bundle)
     if CA_KEY in bundle.destinations:
         yield Finding(path.name, "holds the CA's private key", fatal=False)
@@ -55,7 +55,7 @@ def _bundle(path: Path, at: datetime, allowed: Path | None, signer: str) -> Iter
 def _images(beside: Path, bundle: Bundle) -> Iterator[Finding]:
     """Looked at where they are beside the bundle; they may well travel another way."""
     if os.path.lexists(beside):
-        yield from shared.faults(beside, [bundle])
+        yield from shared_images.faults(beside, [bundle])
     else:
         sentence = f"its images travel in {beside.name}, which is not beside it here"
         yield Finding(bundle.path.name, sentence, fatal=False)
@@ -68,8 +68,8 @@ def _signature(folder: Path, allowed: Path | None, signer: str) -> Iterator[Find
             yield Finding(layout.SIGNATURE, f"is missing: {signer or 'nobody'} has not signed this change")
         return
     try:
-        change.small_file(signature)
-        content = change.small_file(folder / layout.SUMS)
+        check_folder.small_file(signature)
+        content = check_folder.small_file(folder / layout.SUMS)
     except VerificationError as error:
         yield Finding(layout.SIGNATURE, error.message)
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bundlegen import kube
+from bundlegen import kubernetes
 from tests.e2e.clusters import STICK, Cluster, carry, run_bundle
 from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.host import Host
@@ -184,7 +184,7 @@ def test_a_kubeadm_of_another_minor_version_is_refused(
     make_cluster: Callable[..., Cluster], host: Host, binaries: Binaries
 ) -> None:
     own = versions.Version.parse(binaries.version)
-    minor = own.minor - 2 if own.minor - 2 in kube.MINORS else own.minor + 2
+    minor = own.minor - 2 if own.minor - 2 in kubernetes.MINORS else own.minor + 2
     keys = {"encryptionAlgorithm": "ECDSA-P256"}
     other = make_cluster("other-minor", addresses=["10.0.0.6"], kubernetesVersion=f"v1.{minor}.0", pki=keys)
     done = run_bundle(host, other.bundle(0), "preflight", "--json", expect=PREFLIGHT_FAILED)

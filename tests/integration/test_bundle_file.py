@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bundlegen import archive, layout
+from bundlegen import layout
+from bundlegen.bundle.pieces import Piece, configuration_piece, image_index, image_piece
+from bundlegen.bundle.plan import BundlePlan, Entry, entry
+from bundlegen.bundle.stub import KNOWN_VERSIONS, Stub, adapt, arguments, blanked, label, make_stub
 from bundlegen.errors import ToolError
-from bundlegen.payload import Piece, configuration_piece, image_index, image_piece
-from bundlegen.plan import BundlePlan, Entry, entry
 from bundlegen.trust import bundle
 
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
@@ -34,12 +35,12 @@ cat images/*.tar 2> /dev/null > "$TOLD/images"
 exit "${CODE:-0}"
 """
 CONF = "ADDRESS BUNDLEGEN_VERSION CHANGE CLUSTER HOST IMAGES_FILE KIND KUBERNETES_VERSION MEMBERS"
-LABEL = archive.label("prod", "create", "infra0")
+LABEL = label("prod", "create", "infra0")
 
 
 @pytest.fixture(scope="module")
-def stub() -> archive.Stub:
-    return archive.make_stub()
+def stub() -> Stub:
+    return make_stub()
 
 
 @pytest.fixture(params=SHELLS)
@@ -51,11 +52,11 @@ def shell(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(params=[0, 2], ids=["one-piece", "three-pieces"])
-def made(request: pytest.FixtureRequest, tmp_path: Path, stub: archive.Stub) -> Path:
+def made(request: pytest.FixtureRequest, tmp_path: Path, stub: Stub) -> Path:
     return make(tmp_path, stub, images=request.param)
 
 
-def make(folder: Path, stub: archive.Stub, images: int = 0) -> Path:
+def make(folder: Path, stub: Stub, images: int = 0) -> Path:
     conf = "".join(f"{key}=''\n" for key in sorted([*CONF.split(), "SEALED"])) + "FORMAT='1'\n"
     entries = [
         entry(layout.INSTALLER, INSTALLER, 0o755, "installer"),
@@ -158,7 +159,7 @@ def test_it_unpacks_privately_and_is_gone_afterwards(shell: list[str], made: Pat
 
 @pytest.mark.parametrize("where", ["as it is", "./", "from its folder"])
 def test_the_installer_is_told_where_the_images_are_and_they_are_not_unpacked(
-    shell: list[str], tmp_path: Path, stub: archive.Stub, where: str
+    shell: list[str], tmp_path: Path, stub: Stub, where: str
 ) -> None:
     made = make(tmp_path, stub, images=2)
     names = {"as it is": made, "./": Path("./infra0.run"), "from its folder": Path("infra0.run")}
@@ -175,13 +176,13 @@ def test_the_installer_is_told_where_the_images_are_and_they_are_not_unpacked(
     assert len(sent) == sum(each.size for each in pieces)
 
 
-def test_images_arrive_whole_where_all_is_unpacked(shell: list[str], tmp_path: Path, stub: archive.Stub) -> None:
+def test_images_arrive_whole_where_all_is_unpacked(shell: list[str], tmp_path: Path, stub: Stub) -> None:
     made = make(tmp_path, stub, images=2)
     assert run(shell, made, "--keep").returncode == 0
     assert told(made, "images") == "image 0" * 70_000 + "image 1" * 70_000
 
 
-def test_room_is_needed_for_what_is_unpacked_alone(shell: list[str], tmp_path: Path, stub: archive.Stub) -> None:
+def test_room_is_needed_for_what_is_unpacked_alone(shell: list[str], tmp_path: Path, stub: Stub) -> None:
     made = make(tmp_path, stub, images=2)
     asked = run(shell, made, "--confirm", stdin="n\n").stdout
     whole = run(shell, made, "--noexec", "--confirm", "--target", "unpacked", stdin="n\n").stdout
@@ -209,9 +210,7 @@ def test_confirm(shell: list[str], made: Path, answer: str, runs: bool) -> None:
 
 @pytest.mark.parametrize("where", [0, 0.5, 1])
 @pytest.mark.parametrize("piece", [0, 2])
-def test_one_wrong_byte_is_refused(
-    shell: list[str], tmp_path: Path, stub: archive.Stub, piece: int, where: float
-) -> None:
+def test_one_wrong_byte_is_refused(shell: list[str], tmp_path: Path, stub: Stub, piece: int, where: float) -> None:
     made = make(tmp_path, stub, images=2)
     whole = bytearray(made.read_bytes())
     found = bundle.read(made)
@@ -236,23 +235,23 @@ def test_another_length_is_refused(shell: list[str], made: Path, change: bytes |
 
 def test_makeself_is_called_like_this() -> None:
     """Nothing secret, nothing of this machine: makeself writes its own command line into what it makes."""
-    assert archive.arguments() == (
+    assert arguments() == (
         "--quiet", "--sha256", "--nomd5", "--nocrc", "--nox11", "--nowait", "--gzip", "--tar-quietly",
         "--complevel", "9n", "--packaging-date", "not recorded, so that the same inputs give the same bytes",
         "bundle", "bundle.run", "bundlegen bundle", "/bin/bash", "-p", "./install.sh",
     )  # fmt: skip
 
 
-def test_a_stub_is_the_same_every_time(stub: archive.Stub) -> None:
-    assert archive.make_stub() == stub
-    assert stub.version in archive.KNOWN_VERSIONS
+def test_a_stub_is_the_same_every_time(stub: Stub) -> None:
+    assert make_stub() == stub
+    assert stub.version in KNOWN_VERSIONS
 
 
-def test_a_header_says_which_stub_it_was_made_from(stub: archive.Stub) -> None:
+def test_a_header_says_which_stub_it_was_made_from(stub: Stub) -> None:
     pieces = [Piece(123, "ab" * 32, 4567, content=b""), Piece(9, "cd" * 32, 10**9, content=b"")]
     header = stub.header(LABEL, pieces)
-    assert archive.blanked(header) == stub.template
-    assert archive.blanked(header.replace(b'quiet="y"', b'quiet="n"', 1)) != stub.template
+    assert blanked(header) == stub.template
+    assert blanked(header.replace(b'quiet="y"', b'quiet="n"', 1)) != stub.template
 
 
 @pytest.mark.parametrize(
@@ -268,13 +267,13 @@ def test_a_header_says_which_stub_it_was_made_from(stub: archive.Stub) -> None:
 def test_a_stub_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch, old: bytes, new: bytes, what: str) -> None:
     kept: list[bytes] = []
     with monkeypatch.context() as patched:
-        patched.setattr(archive, "adapt", kept.append)
-        archive.make_stub()
+        patched.setattr("bundlegen.bundle.stub.adapt", kept.append)
+        make_stub()
     with pytest.raises(ToolError, match=what):
-        archive.adapt(kept[0].replace(old, new, 1 if b"#" in old else -1))
+        adapt(kept[0].replace(old, new, 1 if b"#" in old else -1))
 
 
-def test_two_plans_that_differ_have_other_digests(tmp_path: Path, stub: archive.Stub) -> None:
+def test_two_plans_that_differ_have_other_digests(tmp_path: Path, stub: Stub) -> None:
     one = entry("/a", b"x", 0o600, "")
     plans = [BundlePlan("h", (each,)) for each in (one, replace(one, mode=0o644), entry("/a", b"y", 0o600, ""))]
     assert len({plan.digest for plan in plans}) == 3

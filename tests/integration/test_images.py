@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bundlegen import images
 from bundlegen.errors import SpecError
-from bundlegen.imageinfo import ImageError
+from bundlegen.images.archive import blocks, read, survey
+from bundlegen.images.contents import ImageError
 from tests import image_archives as made
 from tests.building import run
 
@@ -49,10 +49,10 @@ def test_every_kind_is_read_and_carried_as_a_plain_tar(
     plain = made.pack(files)
     path = tmp_path / "etcd.tar"
     path.write_bytes(compress(plain))
-    found = images.read(path)
+    found = read(path)
     assert [(image.names, image.machine) for image in found.images] == [((made.ETCD,), "x86_64")]
     assert (found.size, found.sha256) == (len(plain), hashlib.sha256(plain).hexdigest())
-    assert b"".join(images.blocks(path)) == plain
+    assert b"".join(blocks(path)) == plain
 
 
 def test_a_layouts_folder_becomes_an_archive_that_depends_on_its_files_alone(tmp_path: Path) -> None:
@@ -60,18 +60,18 @@ def test_a_layouts_folder_becomes_an_archive_that_depends_on_its_files_alone(tmp
         for file, content in (sorted if name == "one" else reversed)(list(made.oci().items())):
             (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name / file).write_bytes(content)
-    one, two = images.read(tmp_path / "one"), images.read(tmp_path / "two")
+    one, two = read(tmp_path / "one"), read(tmp_path / "two")
     assert one.sha256 == two.sha256
-    (tmp_path / "layout.tar").write_bytes(b"".join(images.blocks(tmp_path / "one")))
+    (tmp_path / "layout.tar").write_bytes(b"".join(blocks(tmp_path / "one")))
     with tarfile.open(tmp_path / "layout.tar") as tar:
         assert {name.removeprefix("./") for name in tar.getnames()} == set(made.oci())
-    assert images.read(tmp_path / "layout.tar").images == one.images
+    assert read(tmp_path / "layout.tar").images == one.images
 
 
 def test_the_id_of_an_image_is_that_of_its_configuration(tmp_path: Path) -> None:
     files = made.docker()
     (name,) = (name for name in files if name.endswith(".json") and name != "manifest.json")
-    found = images.read(made.write(tmp_path / "a.tar", files))
+    found = read(made.write(tmp_path / "a.tar", files))
     assert found.images[0].config == f"sha256:{name.removesuffix('.json')}"
 
 
@@ -81,7 +81,7 @@ def test_a_layer_may_be_named_by_a_link(tmp_path: Path) -> None:
     entry[0]["Layers"] = ["1/layer.tar"]
     files["manifest.json"] = json.dumps(entry).encode()
     (tmp_path / "a.tar").write_bytes(made.pack(files, {"1/layer.tar": "../0/layer.tar"}))
-    assert images.read(tmp_path / "a.tar").images[0].names == (made.ETCD,)
+    assert read(tmp_path / "a.tar").images[0].names == (made.ETCD,)
 
 
 @pytest.mark.parametrize(
@@ -99,18 +99,18 @@ def test_a_layer_may_be_named_by_a_link(tmp_path: Path) -> None:
 def test_docker_images_are_listed_by_the_names_that_runtimes_keep(saved: str, kept: str, tmp_path: Path) -> None:
     """docker leaves out its own registry, and containerd does not."""
     archive = made.write(tmp_path / "a.tar", made.docker(saved))
-    listed = images.survey([archive], Path("cluster.yaml")).index.decode()
+    listed = survey([archive], Path("cluster.yaml")).index.decode()
     assert [line.split(" ")[2] for line in listed.splitlines()] == [kept]
     files = {**made.oci(f"x/{saved}"), **made.docker(saved)}
     config = next(name for name in files if b"diff_ids" in files[name])
     files["manifest.json"] = json.dumps([{"Config": config, "RepoTags": [saved]}]).encode()
-    both = images.read(made.write(tmp_path / "both.tar", files))
+    both = read(made.write(tmp_path / "both.tar", files))
     assert both.images[0].names == tuple(sorted({f"x/{saved}", kept}))
 
 
 def test_a_bare_tag_is_no_name(tmp_path: Path) -> None:
     archive = made.write(tmp_path / "a.tar", made.oci("3.5.15-0"))
-    assert images.survey([archive], Path("cluster.yaml")).index == b""
+    assert survey([archive], Path("cluster.yaml")).index == b""
 
 
 def test_a_mirror_at_docker_is_what_the_hosts_need(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_what_is_wrong_is_said_with_the_files_name_and_what_to_do(case: str, tmp
     content, message = BROKEN[case]
     (tmp_path / "etcd.tar").write_bytes(content)
     with pytest.raises(SpecError) as caught:
-        images.survey([tmp_path / "etcd.tar"], Path("cluster.yaml"))
+        survey([tmp_path / "etcd.tar"], Path("cluster.yaml"))
     (problem,) = caught.value.problems
     assert f"{tmp_path}/etcd.tar " in problem.message
     assert message in problem.message
@@ -211,7 +211,7 @@ def test_every_broken_archive_is_named_at_once(tmp_path: Path) -> None:
     for path in paths:
         path.write_bytes(b"x" * 2000)
     with pytest.raises(SpecError) as caught:
-        images.survey(paths, Path("cluster.yaml"))
+        survey(paths, Path("cluster.yaml"))
     assert len(caught.value.problems) == 3
 
 
@@ -221,24 +221,24 @@ def test_an_endless_header_is_refused_before_it_is_read(kind: bytes, tmp_path: P
     info.type, info.size = kind, 1 << 40
     (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
     with pytest.raises(ImageError, match="header of more than 1 MiB"):
-        images.read(tmp_path / "a.tar")
+        read(tmp_path / "a.tar")
 
 
 def test_two_architectures_do_not_mix(tmp_path: Path) -> None:
     one = made.write(tmp_path / "one.tar", made.docker())
     two = made.write(tmp_path / "two.tar", made.docker(made.PAUSE, "arm64"))
     with pytest.raises(SpecError) as caught:
-        images.survey([one, two], Path("cluster.yaml"))
+        survey([one, two], Path("cluster.yaml"))
     assert "one.tar is for x86_64" in caught.value.problems[0].message
     assert "two.tar for aarch64" in caught.value.problems[0].message
 
 
 def test_an_archive_for_several_architectures_goes_with_one_for_any_of_them(tmp_path: Path) -> None:
     both = made.write(tmp_path / "both.tar", made.oci(architectures=("amd64", "arm64"), nested=True))
-    assert images.survey([both], Path("cluster.yaml")).machine == ""
+    assert survey([both], Path("cluster.yaml")).machine == ""
     for architecture, machine in (("amd64", "x86_64"), ("arm64", "aarch64")):
         one = made.write(tmp_path / f"{architecture}.tar", made.docker(made.PAUSE, architecture))
-        assert images.survey([both, one], Path("cluster.yaml")).machine == machine
+        assert survey([both, one], Path("cluster.yaml")).machine == machine
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bundlegen.report import model
-from bundlegen.report.blocks import Command
-from bundlegen.report.reading import change as read_change
+from bundlegen.record import document
+from bundlegen.record.blocks import Command
+from bundlegen.record.reading import change as read_change
 from tests import records
 from tests.building import run
 
@@ -130,7 +130,7 @@ def test_the_commands_of_those_who_carry_do_as_printed(folder: Path, out: Path, 
     shutil.copytree(out, tmp_path / "change")
     (tmp_path / "change/allowed_signers").write_text(f"board@example.net {key}")
     ran = []
-    for command in model.document(change).commands():
+    for command in document.document(change).commands():
         if command.where.startswith("In the change folder"):
             place = tmp_path / "change"
         elif command.text.startswith(("cat ", "sha256sum ")):

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from bundlegen import resources
-from bundlegen.report import documents
+from bundlegen.record import write
+from bundlegen.system import resources
 from tests import records
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (make setup)")
@@ -153,7 +153,7 @@ def made(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 def page(browser: Any, made: tuple[str, dict[str, Any]], tmp_path: Path) -> str:
     """The page's address; opened, in a window of 1024 pixels, light."""
     path = tmp_path / "change.html"
-    path.write_bytes(documents.render(made[1], resources.template_text)["change.html"])
+    path.write_bytes(write.render(made[1], resources.template_text)["change.html"])
     browser.get_log("browser")
     browser.get_log("performance")
     _window(browser, 1024)

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from bundlegen import layout
-from bundlegen.clock import now
 from bundlegen.errors import VerificationError
-from bundlegen.report.documents import render
-from bundlegen.resources import template_text
+from bundlegen.record.write import render
+from bundlegen.system.clock import now
+from bundlegen.system.resources import template_text
 from bundlegen.trust.bundle import read
-from bundlegen.trust.diff_change import compare
+from bundlegen.trust.compare import compare
 from bundlegen.trust.verify import verify
 from tests import image_archives
 from tests.building import build, contents, run, specification, write

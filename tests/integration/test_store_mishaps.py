@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from bundlegen.errors import OutputError, StoreError
-from bundlegen.pki import files, record
+from bundlegen.pki import files, ledger
 from bundlegen.pki.store import Store
 from tests.pki_cases import NOW, cluster, ensure
 
@@ -54,7 +54,7 @@ def assert_sound(root: Path, before: dict[str, bytes]) -> None:
     for path in settled:
         sibling = path[:-4] + (".crt" if path.endswith(".key") else ".key")
         assert sibling in settled, path
-    recorded = record.read(root / "prod" / "issued.jsonl").fingerprints
+    recorded = ledger.read(root / "prod" / "issued.jsonl").fingerprints
     for path, content in settled.items():
         if path.endswith(".crt"):
             assert x509.load_pem_x509_certificate(content).fingerprint(SHA256()).hex() in recorded

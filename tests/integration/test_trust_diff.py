@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bundlegen.errors import UsageError
-from bundlegen.trust import diff_change
+from bundlegen.trust import compare
 from tests.building import main
 from tests.trust_cases import SPEC, make
 
@@ -58,7 +58,7 @@ def changed(field: str, value: Any) -> dict[str, Any]:
 
 def told(old: Path, new: Path) -> list[str]:
     """The findings, with what is random in them made plain."""
-    text = diff_change.text(diff_change.compare(old, new))
+    text = compare.text(compare.compare(old, new))
     text = re.sub(r"(certificate [a-z-]+: )serial \w+ -> serial \w+", r"\1another", text)
     text = re.sub(r"(certificate [a-z-]+, key: )\w+ -> \w+", r"\1another", text)
     return re.sub(r"prod-[0-9a-f]{16}", "prod-TOKEN", text).split("\n")
@@ -117,7 +117,7 @@ def test_for_machines(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_no_secret_is_shown(work: Path) -> None:
     new = built(work, changed("pki.encryptionAlgorithm", "ECDSA-P384"), "new")
-    text = str(diff_change.data(diff_change.compare(work / "old/prod/create", new)))
+    text = str(compare.data(compare.compare(work / "old/prod/create", new)))
     for key in (work / "pki").rglob("*.key"):
         middle = key.read_text().splitlines()[1]
         assert middle not in text
@@ -125,4 +125,4 @@ def test_no_secret_is_shown(work: Path) -> None:
 
 def test_one_of_each(work: Path) -> None:
     with pytest.raises(UsageError, match="one is a bundle and the other a folder"):
-        diff_change.compare(work / "old/prod/create", work / "old/prod/create/infra0.run")
+        compare.compare(work / "old/prod/create", work / "old/prod/create/infra0.run")

@@ -18,9 +18,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bundlegen import archive, layout, payload
-from bundlegen.clock import now
+from bundlegen import layout
+from bundlegen.bundle import stub
+from bundlegen.bundle.pieces import MTIME, Piece, header
 from bundlegen.errors import BundlegenError, VerificationError
+from bundlegen.system.clock import now
 from bundlegen.trust import show
 from bundlegen.trust.bundle import read
 from bundlegen.trust.extract import extract
@@ -43,12 +45,12 @@ class Seed:
         self.content = repack(path, lambda entries: put(entries, layout.INSTALLER, b"#!/bin/bash\n", 0o755))
         (folder / "small.run").write_bytes(self.content)
         bundle = read(folder / "small.run")
-        self.stub = archive.Stub("", archive.blanked(bundle.stub))
+        self.stub = stub.Stub("", stub.blanked(bundle.stub))
         self.files = {**bundle.files, layout.MANIFEST: bundle.manifest_text}
 
     def bundle(self, *pieces: bytes, unpacked: int = 9999) -> bytes:
         """A bundle of these pieces with a stub that fits them."""
-        described = [payload.Piece(len(each), hashlib.sha256(each).hexdigest(), unpacked) for each in pieces]
+        described = [Piece(len(each), hashlib.sha256(each).hexdigest(), unpacked) for each in pieces]
         return self.stub.header("etcd prod, create: infra0", described) + b"".join(pieces)
 
 
@@ -112,7 +114,7 @@ def _members(seed: Seed, luck: random.Random) -> bytes:
     info.linkname = luck.choice(EVIL_NAMES)
     info.size = luck.choice((0, 1, 511, 512, 1 << 20, 1 << 33, 1 << 40))
     info.mode = luck.choice((0o600, 0o4755))
-    info.mtime = payload.MTIME
+    info.mtime = MTIME
     if luck.randrange(3) == 0:
         info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.size": "1" * 15, "path": "../x", "size": "9" * 12}
     if luck.randrange(2):
@@ -161,7 +163,7 @@ def _checksum(header: bytearray) -> int:
 def _tar(files) -> bytes:
     parts = []
     for name, content in files.items():
-        parts += [payload.header(name, len(content)), content, bytes(-len(content) % 512)]
+        parts += [header(name, len(content)), content, bytes(-len(content) % 512)]
     return b"".join(parts) + bytes(1024)
 
 
@@ -218,8 +220,8 @@ def test_no_bundle_is_too_strange(seed: Seed, place: Path, part: int) -> None:
 
 def test_bombs_end_soon(seed: Seed, tmp_path: Path) -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    header = payload.header("images/a", 1 << 34)
-    bomb = packer.compress(header) + b"".join(packer.compress(bytes(1 << 20)) for _ in range(600)) + packer.flush()
+    head = header("images/a", 1 << 34)
+    bomb = packer.compress(head) + b"".join(packer.compress(bytes(1 << 20)) for _ in range(600)) + packer.flush()
     started = time.monotonic()
     assert survive(seed.bundle(bomb), tmp_path / "bomb") == "refused"
     assert survive(seed.bundle(gzip.compress(bytes(100 << 20))), tmp_path / "zeros") == "refused"

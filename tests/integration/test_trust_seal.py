@@ -14,9 +14,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from bundlegen import layout, sealing
+from bundlegen import layout
 from bundlegen.errors import StoreError
-from bundlegen.pki import unlock
+from bundlegen.pki import sealing, unlock
 from bundlegen.trust.bundle import read
 from tests.building import main
 from tests.trust_cases import SPEC, findings, make

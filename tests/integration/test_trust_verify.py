@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bundlegen import archive, layout, plan
-from bundlegen import build as recipe
-from bundlegen.clock import now
+from bundlegen import layout
+from bundlegen.bundle import plan
+from bundlegen.bundle.stub import make_stub
+from bundlegen.change import build as recipe
 from bundlegen.errors import VerificationError
+from bundlegen.system.clock import now
 from bundlegen.trust import known
 from bundlegen.trust.bundle import read
 from tests.building import main
@@ -51,9 +53,9 @@ def test_the_stub_is_known_without_makeself(built: Path) -> None:
 
 
 def test_the_stub_of_this_makeself_is_in_the_table() -> None:
-    stub = archive.make_stub()
+    stub = make_stub()
     digest = hashlib.sha256(stub.template.encode()).hexdigest()
-    assert known.STUBS.get(digest) == stub.version, f"archive.py makes another stub now: add {digest} to STUBS"
+    assert known.STUBS.get(digest) == stub.version, f"stub.py makes another stub now: add {digest} to STUBS"
 
 
 def test_a_planted_key_has_its_sentence(change: Path) -> None:

@@ -6,8 +6,10 @@ import os
 
 import pytest
 
-from bundlegen import installer, loader, resources
-from bundlegen.render import Renderer
+from bundlegen.bundle import install_script
+from bundlegen.bundle.render import Renderer
+from bundlegen.spec import load
+from bundlegen.system import resources
 from tests.lint.tree import ROOT, check, shell_scripts
 
 SHELLCHECK = ("shellcheck", "--norc", "--enable=all")
@@ -18,9 +20,11 @@ RENDERED = ("install.sh", "health-command.sh")
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, str]:
     """Every script that a bundle brings, by the name it has in RENDERED."""
-    cluster = loader.load(ROOT / "examples/three-hosts.yaml").cluster
+    cluster = load.load(ROOT / "examples/three-hosts.yaml").cluster
     return {
-        "install.sh": installer.join({name: resources.template_text(f"install/{name}") for name in installer.PARTS}),
+        "install.sh": install_script.join(
+            {name: resources.template_text(f"install/{name}") for name in install_script.PARTS}
+        ),
         "health-command.sh": Renderer(cluster, "token", resources.template_text).health_command(),
     }
 
@@ -33,7 +37,7 @@ def test_every_shell_template_is_rendered_here() -> None:
         if name.removesuffix(".j2").endswith((".sh", ".bash")) or resources.template_text(name).startswith("#!")
     }
     packer = {name for name in shell if name.startswith("packer/scripts/")}
-    assert shell == {f"install/{name}" for name in installer.PARTS} | {"health-command.sh.j2"} | packer
+    assert shell == {f"install/{name}" for name in install_script.PARTS} | {"health-command.sh.j2"} | packer
     assert packer
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import bundlegen
-from bundlegen import resources
+from bundlegen.system import resources
 from tests.lint.tree import ROOT, project_files
 from tests.packaging.conftest import build_wheel, copy_project
 
@@ -96,7 +96,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 SHOW_TEMPLATES = """\
 import sys
-from bundlegen import resources
+from bundlegen.system import resources
 print(resources.templates_dir())
 for name in resources.template_names():
     print(name, len(resources.template_text(name)))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bundlegen import archive
-from bundlegen import payload as packing
-from bundlegen.plan import BundlePlan, entry
+from bundlegen.bundle import pieces as packing
+from bundlegen.bundle.plan import BundlePlan, entry
+from bundlegen.bundle.stub import Stub, label, make_stub
 from tests.shell.payload import GOLDEN, KUBEADM_CONFIG, PKI, POD, STATE, Base, Payload
 from tests.shell.sandbox import Sandbox, Tree
 
@@ -20,8 +20,8 @@ MEMBERS = {"infra0": "10.0.0.6", "infra1": "10.0.0.7"}
 
 
 @pytest.fixture(scope="module")
-def stub() -> archive.Stub:
-    return archive.make_stub()
+def stub() -> Stub:
+    return make_stub()
 
 
 # The stand-ins by their command lines; process 1 of the sandbox is neither.
@@ -36,7 +36,7 @@ done 2> /dev/null
 class Image:
     """A machine that was started from an image."""
 
-    def __init__(self, host: Sandbox, stub: archive.Stub, baked: Payload | None = None) -> None:
+    def __init__(self, host: Sandbox, stub: Stub, baked: Payload | None = None) -> None:
         self.host = host
         self.stub = stub
         host.write(
@@ -67,7 +67,7 @@ class Image:
             entries.append(entry(path, place.read_bytes(), int(mode, 8), ""))
         plan = BundlePlan(made.host, tuple(sorted(entries, key=lambda each: each.destination)))
         pieces = [packing.configuration_piece(plan)]
-        header = self.stub.header(archive.label("test", "create", made.host), pieces)
+        header = self.stub.header(label("test", "create", made.host), pieces)
         place = self.host.path(f"{folder}/{name}")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(header + (pieces[0].content or b""))
@@ -102,7 +102,7 @@ class Image:
 
 
 @pytest.fixture
-def image(host: Sandbox, stub: archive.Stub) -> Image:
+def image(host: Sandbox, stub: Stub) -> Image:
     return Image(host, stub)
 
 
@@ -351,7 +351,7 @@ def test_killed_at_any_step_the_next_boot_finishes(image: Image) -> None:
 
 
 @pytest.mark.parametrize("mode", ["kubeadm", "rendered"])
-def test_an_image_of_one_host(host: Sandbox, stub: archive.Stub, mode: str) -> None:
+def test_an_image_of_one_host(host: Sandbox, stub: Stub, mode: str) -> None:
     image = Image(host, stub, Payload(mode=mode))
     assert not host.path(POD).exists()
     done = image.boot()
@@ -368,7 +368,7 @@ def test_an_image_of_one_host(host: Sandbox, stub: archive.Stub, mode: str) -> N
     assert host.path(KUBEADM_CONFIG).is_file()
 
 
-def test_an_image_of_another_host(host: Sandbox, stub: archive.Stub) -> None:
+def test_an_image_of_another_host(host: Sandbox, stub: Stub) -> None:
     image = Image(host, stub, Payload(host="infra1", members=MEMBERS))
     before = image.tree()
     done = image.boot()
@@ -378,7 +378,7 @@ def test_an_image_of_another_host(host: Sandbox, stub: archive.Stub) -> None:
     assert image.enabled
 
 
-def test_an_image_of_one_host_that_was_changed(host: Sandbox, stub: archive.Stub) -> None:
+def test_an_image_of_one_host_that_was_changed(host: Sandbox, stub: Stub) -> None:
     image = Image(host, stub, Payload())
     host.path(KUBEADM_CONFIG).write_text("other\n")
     before = image.tree()

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from bundlegen import archive
+from bundlegen.bundle import stub
 from tests.shell.payload import Payload
 from tests.shell.sandbox import Sandbox
 from tests.shell.test_firstboot import FOLDER, SETTINGS, Image, refused
@@ -14,7 +14,7 @@ from tests.shell.test_firstboot import FOLDER, SETTINGS, Image, refused
 
 @pytest.fixture
 def image(host: Sandbox) -> Image:
-    return Image(host, archive.make_stub())
+    return Image(host, stub.make_stub())
 
 
 def test_a_medium_that_cannot_be_mounted(image: Image) -> None:

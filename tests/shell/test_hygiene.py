@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bundlegen import archive, sealing
+from bundlegen.bundle import stub
+from bundlegen.pki import sealing
 from tests.shell.payload import GOLDEN, KUBEADM_CONFIG, PKI, POD, STATE, Authority, Base, Payload, private
 from tests.shell.sandbox import Sandbox
 from tests.shell.test_bake import bake, image, tree
@@ -23,7 +24,7 @@ CHECKS = [
 ]  # fmt: skip
 KEY = private(Authority().key).decode()
 CODE = sealing.code(0x1234567890ABCDEF1234567890ABCDEF1)
-LABEL = f'#!/bin/sh\nlabel="{archive.label("prod", "create", "infra0")}"\n'
+LABEL = f'#!/bin/sh\nlabel="{stub.label("prod", "create", "infra0")}"\n'
 OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -130,7 +131,7 @@ def test_what_is_no_secret_passes(baked: Path, tmp_path: Path) -> None:
     for path, content in {
         "usr/local/lib/tool.py": 'if b"-----BEGIN PRIVATE KEY-----" in text:\n    pass\n',
         "etc/ssh/ssh_host_ed25519_key.pub": "ssh-ed25519 AAAA\n",
-        "root/base.run": f'#!/bin/sh\nlabel="{archive.label("prod", "create", "")}"\n',
+        "root/base.run": f'#!/bin/sh\nlabel="{stub.label("prod", "create", "")}"\n',
         "opt/driver.run": '#!/bin/sh\nlabel="some driver: 1.0"\n',
         "var/lib/etcd/lost+found/.keep": "",
         "usr/local/lib/tables.so": f"\0x{CODE}\0{CODE}0\0",

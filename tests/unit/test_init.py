@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from bundlegen.errors import UsageError
-from bundlegen.init import specification
-from bundlegen.loader import load
-from bundlegen.resources import template_text
-from bundlegen.spec import Cluster
+from bundlegen.spec.load import load
+from bundlegen.spec.model import Cluster
+from bundlegen.spec.starter import specification
+from bundlegen.system.resources import template_text
 
 GUIDE = ["infra0=10.0.0.6", "infra1=10.0.0.7", "infra2=10.0.0.8"]
 

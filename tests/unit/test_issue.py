@@ -14,11 +14,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bundlegen import clock
 from bundlegen.errors import StoreError, UsageError
 from bundlegen.pki import entropy
 from bundlegen.pki.catalog import CATALOG, ca_request, host_requests
-from bundlegen.pki.check import differences, issue_time
+from bundlegen.pki.compare import differences, issue_time
 from bundlegen.pki.issue import (
     CURVES,
     RSA_BITS,
@@ -31,6 +30,7 @@ from bundlegen.pki.issue import (
     key_pem,
     request_digest,
 )
+from bundlegen.system import clock
 from tests.pki_cases import FIXTURES, NOW, YEAR, assert_is_ca, assert_is_leaf, cluster, extension_of, fixture_key
 
 REFERENCE = json.loads((FIXTURES / "kubeadm-v1.22-certs.json").read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundlegen.errors import SpecError
-from bundlegen.loader import MAX_BYTES, load
+from bundlegen.spec.load import MAX_BYTES, load
 from tests.strategies import as_yaml, specifications, yaml_like
 
 GOOD = "name: a\nkubernetesVersion: v1.31.4\nhosts:\n  - {name: h0, address: 10.0.0.1}\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bundlegen.loader import load
 from bundlegen.packer import BUILDERS, quoted, templates
-from bundlegen.resources import template_names, template_text
+from bundlegen.spec.load import load
+from bundlegen.system.resources import template_names, template_text
 
 EXAMPLE = Path(__file__).parents[2] / "examples/three-hosts.yaml"
 FILES = templates(load(EXAMPLE).cluster, template_text)

@@ -11,8 +11,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundlegen import kube, member, render, resources, spec
-from bundlegen.spec import Cluster
+from bundlegen import kubernetes
+from bundlegen.bundle import member, render
+from bundlegen.spec import model
+from bundlegen.spec.model import Cluster
+from bundlegen.system import resources
 from tests.pki_cases import cluster
 from tests.strategies import specifications
 
@@ -25,7 +28,7 @@ MINORS = range(22, 38)
 def guide(version: str, family: str = "ipv4", **changes: Any) -> Cluster:
     prefix = "10.0.0." if family == "ipv4" else "fd00:db8::"
     hosts = [{"name": name, "address": f"{prefix}{6 + number}"} for number, name in enumerate(HOSTS)]
-    return spec.parse({"name": "prod", "kubernetesVersion": version, "hosts": hosts, **changes})
+    return model.parse({"name": "prod", "kubernetesVersion": version, "hosts": hosts, **changes})
 
 
 def renderer(asked: Cluster) -> render.Renderer:
@@ -214,7 +217,7 @@ def test_what_the_conf_cannot_hold_is_refused(text: str) -> None:
 @given(specifications(max_hosts=2))
 @settings(max_examples=40)
 def test_every_valid_specification_renders_and_reads_back(data: dict[str, Any]) -> None:
-    asked = spec.parse(data)
+    asked = model.parse(data)
     made = renderer(asked)
     for number, host in enumerate(asked.hosts):
         init, whole = config_of(asked, number)
@@ -231,7 +234,7 @@ def test_every_valid_specification_renders_and_reads_back(data: dict[str, Any]) 
             assert line.count("'") == 2
     config = yaml.load(made.kubelet_config(), yaml.CSafeLoader)
     assert {key: config[key] for key in asked.kubelet.extra_config} == dict(asked.kubelet.extra_config)
-    assert kube.for_version(asked.minor).number == asked.minor
+    assert kubernetes.for_version(asked.minor).number == asked.minor
 
 
 def test_conf_keys_are_those_of_the_format() -> None:

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
-from bundlegen import resources
-from bundlegen.report import blocks, calendar, documents, markdown, model, page, pictures
-from bundlegen.report.schema import Change, json_schema
+from bundlegen.record import blocks, calendar, document, markdown, page, pictures, write
+from bundlegen.record.schema import Change, json_schema
+from bundlegen.system import resources
 from tests import records
 
 SIZES = (1, 3, 5, 7)
@@ -46,7 +46,7 @@ def made(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def rendered(made: dict[str, Any]) -> dict[str, bytes]:
-    return documents.render(made, resources.template_text)
+    return write.render(made, resources.template_text)
 
 
 def test_the_record_is_valid(made: dict[str, Any]) -> None:
@@ -154,8 +154,8 @@ def test_every_section_and_fact_is_there(made: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("count", SIZES)
 def test_what_each_host_says_depends_on_its_place(count: int) -> None:
-    document = model.document(Change.model_validate(records.change(records.cluster(count))))
-    runs = [each for each in document.commands() if re.fullmatch(r"sh infra\d\.run", each.text)]
+    told = document.document(Change.model_validate(records.change(records.cluster(count))))
+    runs = [each for each in told.commands() if re.fullmatch(r"sh infra\d\.run", each.text)]
     assert [each.text for each in runs] == [f"sh infra{index}.run" for index in range(count)]
     levels = [each.expected[4] for each in runs]
     assert levels[-1] == f"The cluster prod-etcd is healthy: all {count} members answer."
@@ -213,12 +213,12 @@ def test_nothing_in_a_document_is_markup() -> None:
         blocks.Command(HOSTILE, HOSTILE, (HOSTILE,)),
         blocks.Picture(HOSTILE, "<svg></svg>", HOSTILE),
     )
-    document = blocks.Document(HOSTILE, (blocks.Section("one", HOSTILE, everything),))
-    html = page.render(document, resources.template_text)
+    told = blocks.Document(HOSTILE, (blocks.Section("one", HOSTILE, everything),))
+    html = page.render(told, resources.template_text)
     assert "<script" not in html
     said = [fact for fact in _facts_of_page(html) if HOSTILE not in fact[1]]
     assert said == [("p", "It says (… stands for anything):")]
-    text = markdown.render(document)
+    text = markdown.render(told)
     assert "<script" not in re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL).replace("\\<", "")
     table = [line for line in text.split("\n") if line.startswith("|")]
     assert [len(re.split(r"(?<!\\)\|", line)) for line in table] == [4, 4, 4]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundlegen.report import metrics
-from bundlegen.report.receipts import Reconciled, reconcile
-from bundlegen.report.schema import Change
+from bundlegen.record import metrics
+from bundlegen.record.receipts import Reconciled, reconcile
+from bundlegen.record.schema import Change
 from tests import records
 from tests.records import ISSUED, receipt
 

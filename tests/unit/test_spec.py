@@ -14,9 +14,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from bundlegen.errors import SpecError
-from bundlegen.loader import load
-from bundlegen.spec import Cluster, json_schema, parse
-from bundlegen.spec_check import check
+from bundlegen.spec.check import check
+from bundlegen.spec.load import load
+from bundlegen.spec.model import Cluster, json_schema, parse
 from tests.strategies import specifications
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from bundlegen.errors import SpecError
-from bundlegen.loader import load
+from bundlegen.spec.load import load
 
 BROKEN = Path(__file__).parents[1] / "fixtures" / "specs" / "broken.txt"
 BASE = "name: a\nkubernetesVersion: v1.31.4\nhosts: [{name: h0, address: 10.0.0.1}]\n"

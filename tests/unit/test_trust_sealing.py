@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundlegen import sealing
+from bundlegen.pki import sealing
 
 numbers = st.integers(0, (1 << sealing.BITS) - 1)
 

@@ -1,0 +1,1 @@
+"""What goes onto one host: the plan, its files, and the archive they become."""

@@ -1,0 +1,124 @@
+"""What one etcd member is told: URLs, flags, images and probes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bundlegen import kubernetes
+from bundlegen.addresses import bracketed, loopback_for
+from bundlegen.layout import PKI_DIR
+
+if TYPE_CHECKING:
+    from bundlegen.spec.model import Cluster, Host
+
+
+KUBEADM_METRICS_PORT: Final = 2381
+"""kubeadm's own default needs no extra argument (``app/constants/constants.go EtcdMetricsPort``)."""
+
+
+@dataclass(frozen=True)
+class Probes:
+    """The HTTP paths the static Pod is probed at (kubeadm ``app/util/staticpod/utils.go``); no readiness: empty."""
+
+    liveness: str
+    startup: str
+    readiness: str = ""
+
+
+_PROBES: dict[kubernetes.ProbeStyle, Probes] = {
+    "health": Probes("/health", "/health"),
+    "health-serializable": Probes("/health?exclude=NOSPACE&serializable=true", "/health?serializable=false"),
+    "livez": Probes("/livez", "/readyz", "/readyz"),
+}
+
+
+def client_url(cluster: Cluster, host: Host) -> str:
+    """The URL at which clients reach ``host``'s member."""
+    return f"https://{bracketed(host.address)}:{cluster.ports.client}"
+
+
+def peer_url(cluster: Cluster, host: Host) -> str:
+    """The URL at which other members reach ``host``'s member."""
+    return f"https://{bracketed(host.address)}:{cluster.ports.peer}"
+
+
+def metrics_url(cluster: Cluster, host: Host) -> str:
+    """The plain HTTP URL for health and metrics, on the loopback address of the member's own family, as kubeadm."""
+    return f"http://{bracketed(loopback_for(host.address))}:{cluster.ports.metrics}"
+
+
+def initial_cluster(cluster: Cluster) -> str:
+    """The value of etcd's ``--initial-cluster``: every member and its peer URL, in the order of the specification."""
+    return ",".join(f"{host.name}={peer_url(cluster, host)}" for host in cluster.hosts)
+
+
+def image_repository(cluster: Cluster) -> str:
+    """The repository of the etcd image, without the image's name."""
+    return cluster.etcd.image_repository or kubernetes.for_version(cluster.minor).default_repository
+
+
+def image_tag(cluster: Cluster) -> str:
+    """The tag of the etcd image: the specification's, or the one kubeadm of just this version asks for."""
+    return cluster.etcd.image_tag or kubernetes.for_version(cluster.minor).etcd_tag(cluster.patch)
+
+
+def image(cluster: Cluster) -> str:
+    """The etcd image by its whole name."""
+    return f"{image_repository(cluster)}/etcd:{image_tag(cluster)}"
+
+
+def pause_image(cluster: Cluster) -> str:
+    """The sandbox image that kubeadm of this version names; what is used is the runtime's own setting."""
+    facts = kubernetes.for_version(cluster.minor)
+    return f"{facts.default_repository}/pause:{facts.pause_tag}"
+
+
+def probes(cluster: Cluster) -> Probes:
+    """The probes of the static Pod."""
+    return _PROBES[kubernetes.for_version(cluster.minor).probe_style]
+
+
+def own_args(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
+    """The flags bundlegen sets through kubeadm's extraArgs: the guide's seven, the token, other ports.
+
+    Listening stays on the host's address alone, as in the guide, so health checks ask there or at the metrics URL.
+    """
+    args = {
+        "initial-cluster": initial_cluster(cluster),
+        "initial-cluster-state": "new",
+        "name": host.name,
+        "listen-peer-urls": peer_url(cluster, host),
+        "listen-client-urls": client_url(cluster, host),
+        "advertise-client-urls": client_url(cluster, host),
+        "initial-advertise-peer-urls": peer_url(cluster, host),
+        "initial-cluster-token": token,
+    }
+    if cluster.ports.metrics != KUBEADM_METRICS_PORT:
+        args["listen-metrics-urls"] = metrics_url(cluster, host)
+    return args
+
+
+def kubeadm_args(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
+    """extraArgs for kubeadmcfg.yaml: bundlegen's own, then the specification's."""
+    return own_args(cluster, host, token) | cluster.etcd.extra_args
+
+
+def flags(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
+    """Every flag etcd has in kubeadm's static Pod (``app/phases/etcd/local.go``), sorted by name."""
+    minor = kubernetes.for_version(cluster.minor)
+    defaults = {
+        "cert-file": f"{PKI_DIR}/etcd/server.crt",
+        "client-cert-auth": "true",
+        "data-dir": cluster.etcd.data_dir,
+        "key-file": f"{PKI_DIR}/etcd/server.key",
+        "listen-metrics-urls": metrics_url(cluster, host),
+        "peer-cert-file": f"{PKI_DIR}/etcd/peer.crt",
+        "peer-client-cert-auth": "true",
+        "peer-key-file": f"{PKI_DIR}/etcd/peer.key",
+        "peer-trusted-ca-file": f"{PKI_DIR}/etcd/ca.crt",
+        "snapshot-count": "10000",
+        "trusted-ca-file": f"{PKI_DIR}/etcd/ca.crt",
+        **kubernetes.consistency_flags(minor, cluster.patch, image_tag(cluster)),
+    }
+    return dict(sorted((defaults | kubeadm_args(cluster, host, token)).items()))

@@ -1,0 +1,260 @@
+"""The frozen list of what one bundle will hold: decided here, written elsewhere. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bundlegen import layout
+from bundlegen.pki import catalog, sealing
+
+if TYPE_CHECKING:
+    from bundlegen.bundle.render import Renderer
+    from bundlegen.pki.issue import KeyPair
+    from bundlegen.spec.model import Cluster, Host
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of the payload. ``destination``: absolute, placed there on the host; relative, only carried.
+
+    Its bytes are ``content``, or those of the file at ``source`` where they are too many to hold, or, where it has
+    neither, they travel in a sealed entry of their own. ``what`` says in words what it is; ``private``: it holds a key.
+    """
+
+    destination: str
+    mode: int
+    sha256: str
+    size: int
+    what: str
+    private: bool = False
+    content: bytes | None = field(default=None, repr=False)
+    source: Path | None = None
+
+    @property
+    def placed(self) -> bool:
+        return self.destination.startswith("/")
+
+    @property
+    def manifest_line(self) -> str:
+        return f"{self.mode:04o} {layout.OWNER} {self.sha256} {self.destination}"
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A container image archive to carry: its name below ``images/``, and the file it is."""
+
+    name: str
+    path: Path
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The image archives that every bundle brings, by name.
+
+    ``index`` and ``pieces``: the content of images/LIST and images/PIECES; ``architecture``: of all the images, as
+    ``uname -m`` says it, empty for any. ``file``: the name of the file beside the bundles that holds the archives;
+    empty: each bundle holds them.
+    """
+
+    files: tuple[ImageFile, ...] = ()
+    index: bytes = b""
+    pieces: bytes = b""
+    architecture: str = ""
+    file: str = ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What bundle.conf says of them."""
+        return {"ARCHITECTURE": self.architecture, "IMAGES_FILE": self.file}
+
+
+NO_IMAGES: Final = ImageSet()
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a host's certificates were issued (the newest of them), and when all of them are valid."""
+
+    issued_at: datetime
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True)
+class BundlePlan:
+    """Everything in the bundle of ``host``, sorted by destination, MANIFEST not included. ``kind``: KIND in its
+    bundle.conf; the one for images has ``layout.BASE`` for a host."""
+
+    host: str
+    entries: tuple[Entry, ...]
+    kind: str = layout.KIND_HOST
+
+    @property
+    def manifest(self) -> bytes:
+        """The content of MANIFEST."""
+        return "".join(f"{entry.manifest_line}\n" for entry in self.entries).encode()
+
+    @property
+    def digest(self) -> str:
+        """The payload digest: SHA-256 of MANIFEST, which covers every other byte."""
+        return sha256(self.manifest)
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def entry(destination: str, content: bytes, mode: int, what: str, *, private: bool = False) -> Entry:
+    """An entry whose bytes are at hand. Raises ValueError for a destination that MANIFEST cannot hold."""
+    if not layout.is_destination(destination):
+        raise ValueError(f"not a destination: {destination!r}")
+    return Entry(destination, mode, sha256(content), len(content), what, private, content)
+
+
+def plan_host(
+    cluster: Cluster,
+    host: Host,
+    *,
+    renderer: Renderer,
+    installer: bytes,
+    leaves: Mapping[str, KeyPair],
+    ca: KeyPair,
+    window: Window,
+    change: str,
+    images: ImageSet = NO_IMAGES,
+    unlock_code: str = "",
+) -> BundlePlan:
+    """The bundle of one host.
+
+    ``leaves``: the host's certificates by catalogue name; ``installer``: the bytes of install.sh; ``change``: the
+    change's name; ``images``: what it brings of them;
+    ``unlock_code``: what the keys are sealed under, empty where they are not.
+    """
+    facts = {
+        "CHANGE": change,
+        "ISSUED_AT": str(int(window.issued_at.timestamp())),
+        "NOT_BEFORE": str(int(window.not_before.timestamp())),
+        "NOT_AFTER": str(int(window.not_after.timestamp())),
+        **images.facts,
+        "SEALED": "yes" if unlock_code else "no",
+    }
+    entries = [
+        entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
+        entry(
+            layout.CONF, renderer.bundle_conf(host, facts).encode(), layout.MODE_SECRET, "what is specific to this host"
+        ),
+        *configuration(cluster, host, renderer),
+        *sealed(pki_entries(cluster, host, leaves, ca), unlock_code),
+    ]
+    entries += image_entries(images)
+    return BundlePlan(host.name, tuple(sorted(entries, key=lambda each: each.destination)))
+
+
+def plan_base(
+    cluster: Cluster, *, renderer: Renderer, installer: bytes, change: str, images: ImageSet = NO_IMAGES
+) -> BundlePlan:
+    """The bundle that an image for every host is made with: what all of them share, and nothing that tells one apart.
+
+    The arguments are those of :func:`plan_host`; ``renderer`` needs no token, since no text here holds it.
+    """
+    facts = {"CHANGE": change, **images.facts}
+    entries = [
+        entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
+        entry(layout.CONF, renderer.base_conf(facts).encode(), layout.MODE_SECRET, "what all hosts share"),
+        *shared_configuration(cluster, renderer, layout.BASE_DIR),
+        *image_entries(images),
+    ]
+    return BundlePlan(layout.BASE, tuple(sorted(entries, key=lambda each: each.destination)), layout.KIND_BASE)
+
+
+def image_entries(images: ImageSet) -> list[Entry]:
+    """The image archives as they are carried, what is in them, and where they are."""
+    if not images.files:
+        return []
+    return [
+        *(image_entry(image) for image in images.files if not images.file),
+        entry(layout.IMAGE_LIST, images.index, layout.MODE_PLAIN, "which image is in which archive"),
+        entry(layout.IMAGE_PIECES, images.pieces, layout.MODE_PLAIN, "where the compressed archives are"),
+    ]
+
+
+def image_entry(image: ImageFile) -> Entry:
+    """The entry of an image archive, whose bytes stay where they are."""
+    name = f"{layout.IMAGES}/{image.name}"
+    return Entry(name, layout.MODE_PLAIN, image.sha256, image.size, "container image", source=image.path)
+
+
+def configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list[Entry]:
+    """The configuration files of one host."""
+    files = [
+        entry(
+            layout.KUBEADM_CONFIG, renderer.kubeadm_config(host).encode(), layout.MODE_SECRET, "kubeadm's configuration"
+        ),
+        *shared_configuration(cluster, renderer, layout.state_dir(cluster.name)),
+    ]
+    if cluster.manifest == "rendered":
+        pod = renderer.static_pod(host).encode()
+        files.append(entry(layout.STATIC_POD_MANIFEST, pod, layout.MODE_SECRET, "static Pod manifest of etcd"))
+    return files
+
+
+def shared_configuration(cluster: Cluster, renderer: Renderer, state_dir: str) -> list[Entry]:
+    """The files that are the same on every host, and those of the first boot, for the copy in ``state_dir``."""
+    return [
+        entry(
+            cluster.kubelet.config_file,
+            renderer.kubelet_config().encode(),
+            layout.MODE_PLAIN,
+            "kubelet's configuration",
+        ),
+        entry(
+            layout.KUBELET_DROPIN, renderer.kubelet_dropin().encode(), layout.MODE_PLAIN, "drop-in for kubelet.service"
+        ),
+        entry(layout.HEALTH_COMMAND, renderer.health_command().encode(), layout.MODE_PROGRAM, "health check command"),
+        entry(layout.HEALTH_SERVICE, renderer.health_service().encode(), layout.MODE_PLAIN, "health check service"),
+        entry(layout.HEALTH_TIMER, renderer.health_timer().encode(), layout.MODE_PLAIN, "health check timer, off"),
+        entry(
+            layout.FIRSTBOOT_SERVICE,
+            renderer.firstboot_service(state_dir).encode(),
+            layout.MODE_PLAIN,
+            "unit of an image's first boot",
+        ),
+        entry(layout.FIRSTBOOT_CONF, renderer.firstboot_conf().encode(), layout.MODE_PLAIN, "settings of that unit"),
+    ]
+
+
+def pki_entries(cluster: Cluster, host: Host, leaves: Mapping[str, KeyPair], ca: KeyPair) -> list[Entry]:
+    """Exactly the PKI files that ``host`` needs."""
+    entries = []
+    for file in catalog.host_files(cluster, host):
+        pair = ca if file.certificate == catalog.ETCD_CA else leaves[file.certificate]
+        content = pair.key if file.private else pair.certificate
+        if content is None:
+            raise ValueError(f"the key of {file.certificate} is not at hand")
+        mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
+        entries.append(entry(layout.pki_path(file.path), content, mode, catalog.what(file), private=file.private))
+    return entries
+
+
+def sealed(entries: Sequence[Entry], unlock_code: str) -> list[Entry]:
+    """The entries with each private one's bytes encrypted and carried beside it; unchanged without a code."""
+    if not unlock_code:
+        return list(entries)
+    result = []
+    for each in entries:
+        if each.private and each.content is not None:
+            result.append(replace(each, content=None))
+            box = sealing.seal(each.content, unlock_code, each.destination)
+            what = f"{each.what}, encrypted"
+            result.append(entry(layout.sealed_path(each.destination), box, layout.MODE_SECRET, what))
+        else:
+            result.append(each)
+    return result

@@ -1,0 +1,1 @@
+"""Making a change: the recipe, and the folder it becomes."""

@@ -1,0 +1,80 @@
+"""What the commands about the change record print: for people, or as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bundlegen.errors import EXIT_OK, VerificationError
+from bundlegen.system import clock
+from bundlegen.system.text import table
+from bundlegen.trust.show import printable
+
+if TYPE_CHECKING:
+    from bundlegen.record.receipts import Outcome, Reconciled
+    from bundlegen.record.schema import Change
+    from bundlegen.system.console import Console
+
+
+def schema(console: Console) -> int:
+    """Print the JSON Schema of change.json."""
+    from bundlegen.record.schema import json_schema
+
+    console.result(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return EXIT_OK
+
+
+def reconcile(path: Path, receipts: tuple[Path, ...], metrics: Path | None, console: Console, *, as_json: bool) -> int:
+    """Say which host has run the change at ``path``, by the receipts; 0 where all have, otherwise as a verification.
+
+    Raises UsageError, VerificationError and OutputError.
+    """
+    from bundlegen.record import metrics as exporter
+    from bundlegen.record import reading
+    from bundlegen.record.receipts import reconcile as judge
+
+    change = reading.change(path)
+    found = judge(change, reading.receipts(receipts), clock.now())
+    if metrics is not None:
+        reading.write_metrics(metrics, exporter.render(change, found))
+    console.result(json.dumps(_data(change, found), indent=2) if as_json else _text(change, found))
+    return EXIT_OK if found.complete else VerificationError.exit_code
+
+
+def _text(change: Change, found: Reconciled) -> str:
+    rows = [tuple(map(printable, _row(each))) for each in found.hosts]
+    lines = [table(("HOST", "STATE", "ENDED", "PAYLOAD", "DAYS LEFT", "WHAT THE RECEIPT SAYS"), rows)]
+    if found.refused:
+        lines += ["", "Receipts that do not count:"]
+        lines += [f"  {each.fault}: {printable(each.name)} {printable(each.why)}" for each in found.refused]
+    done = sum(each.state == "installed" for each in found.hosts)
+    lines += ["", f"{done} of {len(found.hosts)} hosts run the change {change.change} of {change.cluster}."]
+    return "\n".join(lines)
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    ended = outcome.ended_at.strftime("%Y-%m-%d %H:%M") if outcome.ended_at else ""
+    days = str(outcome.days_to_expiry)
+    return (outcome.host, outcome.state, ended, outcome.payload_digest[:12], days, outcome.words)
+
+
+def _data(change: Change, found: Reconciled) -> dict[str, Any]:
+    return {
+        "cluster": change.cluster,
+        "change": change.change,
+        "complete": found.complete,
+        "hosts": [
+            {
+                "host": each.host,
+                "state": each.state,
+                "receipt": each.receipt or None,
+                "endedAt": each.ended_at.isoformat() if each.ended_at else None,
+                "words": each.words,
+                "payloadDigest": each.payload_digest or None,
+                "daysToFirstExpiry": each.days_to_expiry,
+            }
+            for each in found.hosts
+        ],
+        "refused": [{"receipt": each.name, "fault": each.fault, "why": each.why} for each in found.refused],
+    }

@@ -1,0 +1,22 @@
+"""Everything a change folder holds beside the bundles, from its record. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bundlegen import layout
+from bundlegen.record import calendar, document, make, markdown, page
+from bundlegen.record.schema import Change
+
+
+def render(change: Mapping[str, Any], source: Callable[[str], str]) -> dict[str, bytes]:
+    """The documents by file name, ``change.json`` first. ``source`` gives the templates."""
+    typed = Change.model_validate(change)
+    told = document.document(typed)
+    return {
+        layout.RECORD: make.dump(change),
+        layout.RECORD_MARKDOWN: markdown.render(told).encode(),
+        layout.RECORD_HTML: page.render(told, source).encode(),
+        layout.RECORD_CALENDAR: calendar.render(typed).encode(),
+    }

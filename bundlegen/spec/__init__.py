@@ -1,0 +1,1 @@
+"""The specification: its model, its rules, and how it is read."""

@@ -1,0 +1,57 @@
+"""The file with the images of all bundles: is it what each bundle's images/PIECES says? Nothing is extracted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from bundlegen import layout
+from bundlegen.trust.bundle import Bundle, opened
+from bundlegen.trust.finding import Finding
+from bundlegen.trust.image_index import CarriedImage
+from bundlegen.trust.unpack import Contents, Packed, PayloadError, unpack
+
+
+def needed(bundles: Sequence[Bundle]) -> list[Bundle]:
+    """Those whose images are not on board."""
+    return [bundle for bundle in bundles if bundle.conf["IMAGES_FILE"]]
+
+
+def faults(path: Path, bundles: Sequence[Bundle], *, whole: bool = True) -> Iterator[Finding]:
+    """What is wrong with the file at ``path``, which these bundles need. ``whole``: every byte of it is looked at."""
+    named = {bundle.images: bundle.path.name for bundle in reversed(bundles)}
+    for images, name in named.items():
+        try:
+            with opened(path) as stream:
+                wrong = _fault(stream, images, whole=whole)
+        except OSError as error:
+            yield Finding(path.name, f"cannot be read: {error.strerror or error}")
+            return
+        if wrong:
+            yield Finding(path.name, f"{wrong}: it does not belong to {name}")
+
+
+def _fault(stream: IO[bytes], images: Sequence[CarriedImage], *, whole: bool) -> str:
+    size, wanted = os.fstat(stream.fileno()).st_size, sum(image.size for image in images)
+    if size != wanted:
+        return f"is {size} bytes long and should be {wanted}"
+    if not whole:
+        return ""
+    contents = Contents(size)
+    for image in images:
+        stream.seek(image.offset)
+        packed = Packed(stream, image.size, hashlib.sha256())
+        known = set(contents.sizes)
+        try:
+            unpack(packed, contents)
+        except PayloadError as error:
+            return f"holds a piece for {image.archive} that {error}"
+        packed.drain()
+        if packed.digest.hexdigest() != image.sha256:
+            return f"holds other bytes for {image.archive}"
+        if contents.folders or contents.sizes.keys() - known != {f"{layout.IMAGES}/{image.archive}"}:
+            return f"holds something else than {image.archive}"
+    return ""
