@@ -28,6 +28,7 @@ from bundlegen.change import parts
 from bundlegen.change.folder import Staging, file_sum, staging
 from bundlegen.errors import Problem, SpecError, UsageError, VerificationError
 from bundlegen.images import archive, contents, pack
+from bundlegen.operations.create import CREATE
 from bundlegen.pki import catalog, unlock
 from bundlegen.pki.certinfo import CertInfo, describe
 from bundlegen.pki.store import Issued, Store, survey
@@ -145,7 +146,7 @@ def build(
                 base=base,
                 images=shared,
             )
-            for name, content in write.render(change, resources.template_text).items():
+            for name, content in write.render(change, resources.template_text, CREATE.story).items():
                 stage.write(name, [content])
             sums = make.sums(stage.sums)
             stage.write(layout.SUMS, [sums])

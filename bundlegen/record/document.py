@@ -15,21 +15,22 @@ from bundlegen import layout
 from bundlegen.record import pictures, steps, tables
 from bundlegen.record.blocks import Block, Document, Paragraph, Picture, Points, Section, Table
 from bundlegen.record.schema import Change
+from bundlegen.record.story import Story
 from bundlegen.system import text
 
 REMINDERS: Final = (60, 14)
 """Days before the first expiry on which the calendar reminds."""
 
 
-def document(change: Change) -> Document:
-    """The whole record of ``change``."""
+def document(change: Change, story: Story) -> Document:
+    """The whole record of ``change``; ``story`` is that of its operation."""
     sections = [
-        Section("summary", "Summary", _summary(change)),
-        Section("risk", "Risk and impact", _risk(change)),
-        Section("before", "Checks beforehand", steps.before(change)),
-        Section("execution", "Execution, host by host", steps.execution(change)),
-        Section("after", "Verification afterwards", steps.after(change)),
-        Section("rollback", "Rollback", steps.rollback(change)),
+        Section("summary", "Summary", story.summary(change)),
+        Section("risk", "Risk and impact", story.risk(change)),
+        Section("before", "Checks beforehand", story.before(change)),
+        Section("execution", "Execution, host by host", story.execution(change)),
+        Section("after", "Verification afterwards", story.after(change)),
+        Section("rollback", "Rollback", story.way_back(change)),
         Section("cluster", "The cluster", _cluster(change)),
         Section("certificates", "Certificates", _certificates(change)),
         Section("files", "Files per host", tables.files(change)),
@@ -39,7 +40,7 @@ def document(change: Change) -> Document:
         Section("checksums", "Checksums and signature", steps.checksums(change)),
         Section("versions", "Versions", _versions(change)),
     ]
-    return Document(f"Change {change.change} of etcd cluster {change.cluster}", tuple(sections))
+    return Document(story.title(change), tuple(sections))
 
 
 def quorum(members: int) -> int:
@@ -50,69 +51,6 @@ def quorum(members: int) -> int:
 def plural(count: int, noun: str) -> str:
     """``1 host``, ``3 hosts``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _summary(change: Change) -> tuple[Block, ...]:
-    count = len(change.hosts)
-    expiry = tables.day(min(host.first_expiry for host in change.hosts))
-    return (
-        Paragraph(
-            f"This change creates the etcd cluster {change.cluster} with {plural(count, 'member')} for Kubernetes "
-            f"{change.kubernetes_version}. On each host one self-extracting bundle is run: it checks the host, places "
-            "keys, certificates and the kubelet's configuration, lets the kubelet start etcd as a static Pod, waits "
-            "until it is healthy, and undoes everything if it does not become so. It needs no network but the "
-            f"members' own. The first certificate expires on {expiry}."
-        ),
-        Table(
-            "The change in short",
-            ("What", "Value"),
-            (
-                ("Cluster", change.cluster),
-                ("Change", change.change),
-                ("Kubernetes version", change.kubernetes_version),
-                ("etcd image", f"`{change.etcd_image}`"),
-                ("Hosts, in order of execution", ", ".join(host.name for host in change.hosts)),
-                ("Issued (the “today” of this record)", tables.day(change.issued_at)),
-                ("First certificate expires", expiry),
-            ),
-        ),
-    )
-
-
-def _risk(change: Change) -> tuple[Block, ...]:
-    count = len(change.hosts)
-    need = quorum(count)
-    spare = count - need
-    survives = (
-        "Afterwards it bears the loss of no member: one host that fails, fails the cluster."
-        if spare == 0
-        else f"Afterwards it bears the loss of {plural(spare, 'member')} of {count}."
-    )
-    elsewhere = (
-        "None for anything that runs elsewhere: the cluster is new and nobody uses it yet. A host that holds data of "
-        "another etcd is refused, untouched."
-    )
-    restarts = (
-        "On each host the kubelet is enabled and restarted once. Its unit then runs static Pods only: a host that is a "
-        "node of a Kubernetes cluster is not fit for this. No reboot."
-    )
-    serving = (
-        f"etcd starts to serve when {need} of {plural(count, 'member')} run; until then the first hosts wait, which is "
-        f"success. {survives}"
-    )
-    failing = (
-        "A bundle that fails on its host undoes what it did there by itself and says so (exit code 13). The other "
-        "hosts are not touched by that."
-    )
-    rows = (
-        ("Downtime", elsewhere),
-        ("Restarts", restarts),
-        ("Quorum", serving),
-        ("If it fails", failing),
-        ("Run again", "Running a bundle a second time changes nothing and restarts nothing."),
-        ("Wrong host", "A bundle refuses every machine but its own (exit code 10), and touches nothing there."),
-    )
-    return (Table("What may happen", ("Question", "Answer"), rows),)
 
 
 def _cluster(change: Change) -> tuple[Block, ...]:

@@ -8,12 +8,14 @@ from typing import Any
 from bundlegen import layout
 from bundlegen.record import calendar, document, make, markdown, page
 from bundlegen.record.schema import Change
+from bundlegen.record.story import Story
 
 
-def render(change: Mapping[str, Any], source: Callable[[str], str]) -> dict[str, bytes]:
-    """The documents by file name, ``change.json`` first. ``source`` gives the templates."""
+def render(change: Mapping[str, Any], source: Callable[[str], str], story: Story) -> dict[str, bytes]:
+    """The documents by file name, ``change.json`` first. ``source`` gives the templates;
+    ``story`` is that of the change's operation."""
     typed = Change.model_validate(change)
-    told = document.document(typed)
+    told = document.document(typed, story)
     return {
         layout.RECORD: make.dump(change),
         layout.RECORD_MARKDOWN: markdown.render(told).encode(),

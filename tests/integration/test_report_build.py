@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bundlegen.operations.create import CREATE
 from bundlegen.record import document
 from bundlegen.record.blocks import Command
 from bundlegen.record.reading import change as read_change
@@ -130,7 +131,7 @@ def test_the_commands_of_those_who_carry_do_as_printed(folder: Path, out: Path, 
     shutil.copytree(out, tmp_path / "change")
     (tmp_path / "change/allowed_signers").write_text(f"board@example.net {key}")
     ran = []
-    for command in document.document(change).commands():
+    for command in document.document(change, CREATE.story).commands():
         if command.where.startswith("In the change folder"):
             place = tmp_path / "change"
         elif command.text.startswith(("cat ", "sha256sum ")):

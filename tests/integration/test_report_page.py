@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bundlegen.operations.create import CREATE
 from bundlegen.record import write
 from bundlegen.system import resources
 from tests import records
@@ -153,7 +154,7 @@ def made(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 def page(browser: Any, made: tuple[str, dict[str, Any]], tmp_path: Path) -> str:
     """The page's address; opened, in a window of 1024 pixels, light."""
     path = tmp_path / "change.html"
-    path.write_bytes(write.render(made[1], resources.template_text)["change.html"])
+    path.write_bytes(write.render(made[1], resources.template_text, CREATE.story)["change.html"])
     browser.get_log("browser")
     browser.get_log("performance")
     _window(browser, 1024)

@@ -13,6 +13,7 @@ import pytest
 
 from bundlegen import layout
 from bundlegen.errors import VerificationError
+from bundlegen.operations.create import CREATE
 from bundlegen.record.write import render
 from bundlegen.system.clock import now
 from bundlegen.system.resources import template_text
@@ -160,7 +161,7 @@ def test_a_file_that_is_not_theirs_is_refused_though_every_sum_fits(
 
 
 def _rewrite(change: Path, record: dict[str, object]) -> None:
-    for name, content in render(record, template_text).items():
+    for name, content in render(record, template_text, CREATE.story).items():
         (change / name).write_bytes(content)
     sum_up(change)
 

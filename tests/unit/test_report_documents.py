@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
+from bundlegen.operations.create import CREATE
 from bundlegen.record import blocks, calendar, document, markdown, page, pictures, write
 from bundlegen.record.schema import Change, json_schema
 from bundlegen.system import resources
@@ -46,7 +47,7 @@ def made(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def rendered(made: dict[str, Any]) -> dict[str, bytes]:
-    return write.render(made, resources.template_text)
+    return write.render(made, resources.template_text, CREATE.story)
 
 
 def test_the_record_is_valid(made: dict[str, Any]) -> None:
@@ -154,7 +155,7 @@ def test_every_section_and_fact_is_there(made: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("count", SIZES)
 def test_what_each_host_says_depends_on_its_place(count: int) -> None:
-    told = document.document(Change.model_validate(records.change(records.cluster(count))))
+    told = document.document(Change.model_validate(records.change(records.cluster(count))), CREATE.story)
     runs = [each for each in told.commands() if re.fullmatch(r"sh infra\d\.run", each.text)]
     assert [each.text for each in runs] == [f"sh infra{index}.run" for index in range(count)]
     levels = [each.expected[4] for each in runs]

@@ -1,0 +1,53 @@
+"""What an operation is: everything in which one kind of change differs from another. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundlegen.record.story import Story
+
+if TYPE_CHECKING:
+    from bundlegen.spec.model import Cluster
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What an operation decides from.
+
+    ``before``: the cluster as the newest change made it; None before the first. ``after``: as the specification wants
+    it. ``differing``: the hosts of ``after``, in order, on which a placed file or a value of bundle.conf (beside the
+    change's own identity) would be another one than before. ``issues``: by host, the number of the issue that its
+    certificates have; absent: 0, the first.
+    """
+
+    before: Cluster | None
+    after: Cluster
+    differing: tuple[str, ...]
+    issues: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of change.
+
+    ``hosts``: who gets a bundle, in the order in which the bundles are run. ``issues``: by host, the number of the
+    issue of its certificates afterwards: the same for those that stay, one more for new ones. ``state``: the
+    ``--initial-cluster-state`` of members that are born in it. ``makes_up``: whether a later bundle makes up for one
+    of this operation that a host skipped; a bundle holds the whole configuration, so most do. ``carrying``: one line
+    above the commands that ``build`` prints.
+    """
+
+    name: str
+    hosts: Callable[[Situation], tuple[str, ...]]
+    issues: Callable[[Situation], Mapping[str, int]]
+    state: str
+    makes_up: bool
+    carrying: str
+    story: Story
+
+
+def same_issues(situation: Situation) -> Mapping[str, int]:
+    """The certificates that a host has, or has first where it is new."""
+    return {host.name: situation.issues.get(host.name, 0) for host in situation.after.hosts}

@@ -1,0 +1,17 @@
+"""Every operation there is, as one table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bundlegen.operations.configure import CONFIGURE
+from bundlegen.operations.create import CREATE
+from bundlegen.operations.operation import Operation
+
+OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE)
+_BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}
+
+
+def named(name: str) -> Operation | None:
+    """The operation ``name``; None for one that this bundlegen does not know."""
+    return _BY_NAME.get(name)
