@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help setup demo test e2e bench lint fmt wheel dist dist-oldest clean
+.PHONY: help setup demo test e2e bench lint fmt docs wheel dist dist-oldest clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ fmt: ## put Python and shell into the house format
 	@.ci/setup dev
 	.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format .
 	shfmt -l -w .ci templates/install tests
+
+docs: ## rewrite the tables in docs/ that are made from tables of the program
+	@.ci/setup dev
+	.venv/bin/python -m tests.generated
 
 wheel: ## build out/dist/bundlegen-….whl (the same bytes every time)
 	@.ci/setup dev

@@ -74,6 +74,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "system.text",
     ),
     "edge": (
+        "bundle.effects",
         "bundle.pieces",
         "bundle.stub",
         "change.folder",

@@ -1,0 +1,64 @@
+"""The table of what a changed file costs on a host."""
+
+from __future__ import annotations
+
+import pytest
+
+from bundlegen.bundle import effects
+
+CONF = {
+    "MANIFEST_MODE": "kubeadm",
+    "KUBELET_CONFIG": "/etc/kubelet.yaml",
+    "KUBELET_DROPIN": "/etc/systemd/system/kubelet.service.d/20-etcd-service-manager.conf",
+    "KUBEADM_CONFIG": "/etc/kubernetes/kubeadmcfg.yaml",
+    "STATIC_POD_MANIFEST": "/etc/kubernetes/manifests/etcd.yaml",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "effect"),
+    [
+        ("/etc/kubernetes/pki/etcd/ca.crt", "kubeadm", "etcd"),
+        ("/etc/kubernetes/pki/etcd/ca.key", "kubeadm", "none"),
+        ("/etc/kubernetes/pki/etcd/server.crt", "kubeadm", "none"),
+        ("/etc/kubernetes/pki/etcd/server.key", "rendered", "none"),
+        ("/etc/kubernetes/manifests/etcd.yaml", "rendered", "pod"),
+        ("/etc/kubernetes/kubeadmcfg.yaml", "kubeadm", "pod"),
+        ("/etc/kubernetes/kubeadmcfg.yaml", "rendered", "none"),
+        ("/etc/kubelet.yaml", "rendered", "kubelet"),
+        ("/etc/systemd/system/kubelet.service.d/20-etcd-service-manager.conf", "kubeadm", "kubelet"),
+        ("/etc/systemd/system/kubelet.service.d/kubelet.conf", "kubeadm", "none"),
+        ("/usr/local/sbin/bundlegen-health", "kubeadm", "none"),
+    ],
+)
+def test_the_first_line_that_fits_decides(path: str, mode: str, effect: str) -> None:
+    row = effects.of(path, CONF | {"MANIFEST_MODE": mode})
+    assert row.effect == effect
+    assert row.why
+
+
+def test_what_restarts_in_all() -> None:
+    assert effects.restarts(["none", "none"]) == ()
+    assert effects.restarts(["pod", "none", "kubelet", "etcd"]) == ("kubelet", "etcd")
+    assert effects.restarts(["pod"]) == ("etcd",)
+
+
+def test_every_effect_is_in_the_table_and_in_words() -> None:
+    assert {row.effect for row in effects.table()} == set(effects.WORDS)
+    assert effects.table()[-1].path == "*"
+
+
+def test_what_the_installer_holds_is_the_same_table() -> None:
+    lines = effects.shell().splitlines()
+    assert lines[0] == "readonly EFFECTS=("
+    assert lines[-1] == ")"
+    assert [line.strip(" '").split(" ")[:2] for line in lines[1:-1]] == [
+        [row.path, row.effect] for row in effects.table()
+    ]
+    assert "  '@KUBEADM_CONFIG pod MANIFEST_MODE=kubeadm'" in lines
+
+
+@pytest.mark.parametrize("text", ["/x maybe - why\n", "/x none\n"])
+def test_a_line_that_cannot_be_understood(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no effect|not enough values"):
+        effects.parse(text)
