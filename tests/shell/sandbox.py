@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.shell.payload import STATE, Payload
+from tests.shell.payload import STATE, Payload, authority, leaf, pem
 
 HERE = Path(__file__).parent
 TREES = ("etc", "var/lib", "usr/local/bin", "usr/local/lib/bundlegen")
@@ -92,6 +92,19 @@ class Sandbox:
         argv = self.command(["/bin/bash", "-c", 'exec -a "$0" "$@"', name, python, *arguments])
         quiet = subprocess.DEVNULL
         self.spawned.append(subprocess.Popen(argv, env=env, stdin=quiet, stdout=quiet, stderr=quiet))
+
+    def neighbour(self, name: str, address: str) -> None:
+        """Another host's member, on an address of its own; `stub(f"{name}/mode", …)` decides how it is."""
+        certificate, key = leaf("one", "etcd/server", name, address, 365)
+        folder = self.path(f"/var/stub/{name}")
+        folder.mkdir()
+        for file, data in (("ca.crt", pem(authority().certificate)), ("server.crt", certificate), ("server.key", key)):
+            (folder / file).write_bytes(data)
+        self.execute("/bin/ip", "address", "add", f"{address}/24", "dev", "lo")
+        flags = (f"--name={name}", f"--listen-client-urls=https://{address}:2379", f"--initial-cluster={name}=x")
+        self.spawn("etcd", "/usr/local/sbin/fake_etcd.py", *flags, f"--stub-folder=/var/stub/{name}")
+        listening = "".join(f"{int(octet):02X}" for octet in reversed(address.split("."))) + ":094C"
+        self.until(lambda: listening in self.execute("/bin/cat", "/proc/net/tcp").stdout)
 
     def until(self, true: Callable[[], bool]) -> None:
         """Waits for something that a spawned process does."""

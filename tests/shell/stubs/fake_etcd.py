@@ -1,6 +1,7 @@
 """A stand-in for etcd: the HTTP that the installer asks for, over TLS with client certificates, and a data directory.
 
 /var/stub/etcd-mode decides how it is: healthy (default), waiting, silent (to clients), alarm, broken, or wrong-count.
+--stub-folder=DIR makes it another host's member: its certificates and its `mode` are there, and it has no metrics.
 """
 
 import http.server
@@ -13,18 +14,47 @@ import threading
 import time
 
 STUB = pathlib.Path("/var/stub")
-PKI = pathlib.Path("/etc/kubernetes/pki/etcd")
 ARGUMENTS = dict(
     argument[2:].split("=", 1) for argument in sys.argv[1:] if argument.startswith("--") and "=" in argument
 )
+OWN = ARGUMENTS.get("stub-folder", "")
+PKI = pathlib.Path(OWN or "/etc/kubernetes/pki/etcd")
+MODE = pathlib.Path(OWN, "mode") if OWN else STUB / "etcd-mode"
 MEMBERS = ARGUMENTS["initial-cluster"].split(",")
+# as etcd says it of a flag that it does not know, and then shows how it is used
+REFUSAL = """flag provided but not defined: -{}
+Usage:
+
+  etcd [OPTIONS]
+    Start an etcd server.
+
+  etcd --version
+    Show the version of etcd.
+
+  etcd gateway
+    Run the stateless pass-through etcd TCP connection forwarding proxy."""
 
 
 def mode():
     try:
-        return (STUB / "etcd-mode").read_text().strip()
+        return MODE.read_text().strip()
     except FileNotFoundError:
         return "healthy"
+
+
+def members():
+    """As a gateway of version 2 writes them, with a space after each comma."""
+    try:
+        return (STUB / "members").read_text()
+    except FileNotFoundError:
+        pass
+    found = [
+        {"ID": str(number + 1), "name": name, "peerURLs": [url]}
+        for number, (name, _, url) in enumerate(member.partition("=") for member in MEMBERS)
+    ]
+    if mode() == "wrong-count":
+        found.append({"ID": "99", "peerURLs": ["https://10.9.9.9:2380"]})
+    return json.dumps({"header": {}, "members": found}, separators=(", ", ":"))
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -54,8 +84,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.path == "/v3/cluster/member/list":
-            count = len(MEMBERS) + (1 if mode() == "wrong-count" else 0)
-            self.reply(200, json.dumps({"members": [{"ID": str(n), "peerURLs": ["x"]} for n in range(count)]}))
+            self.reply(200, members())
         elif self.path == "/v3/maintenance/alarm":
             self.reply(
                 200,
@@ -83,16 +112,21 @@ def serve(address, port, context=None):
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
-if mode() == "broken" or ARGUMENTS.get("broken"):
+if mode() == "broken":
     sys.exit("stand-in: broken on purpose")
-pathlib.Path(ARGUMENTS["data-dir"], "member").mkdir(parents=True, exist_ok=True)
+if ARGUMENTS.get("broken"):
+    print(REFUSAL.format("broken"), file=sys.stderr)
+    sys.exit(2)
+if not OWN:
+    pathlib.Path(ARGUMENTS["data-dir"], "member").mkdir(parents=True, exist_ok=True)
 address = ARGUMENTS["listen-client-urls"].removeprefix("https://").rsplit(":", 1)[0].strip("[]")
 FAMILY = socket.AF_INET6 if ":" in address else socket.AF_INET
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(PKI / "server.crt", PKI / "server.key")
 context.load_verify_locations(PKI / "ca.crt")
 context.verify_mode = ssl.CERT_REQUIRED
-serve("127.0.0.1", 2381)
+if not OWN:
+    serve("127.0.0.1", 2381)
 serve(address, 2379, context)
 peer = socket.create_server((address, 2380), family=FAMILY)
 while True:
