@@ -63,6 +63,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "record.tables",
         "record.write",
         "spec.check",
+        "spec.differences",
         "spec.explain",
         "spec.finding",
         "spec.model",
