@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bundlegen import layout
-from bundlegen.bundle.render import TemplateSource, environment
+from bundlegen.system.jinja import TemplateSource, environment
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster

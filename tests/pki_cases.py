@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from bundlegen.pki import entropy
 from bundlegen.pki.issue import PrivateKey
 from bundlegen.pki.store import Issued, Progress, Store
-from bundlegen.spec import model
+from bundlegen.spec import check
 from bundlegen.spec.model import Cluster
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -25,13 +25,13 @@ def cluster(hosts: int = 3, version: str = "v1.31.4", **changes: Any) -> Cluster
     """The guide's cluster with ECDSA keys, which take no time to make; ``changes`` go into its pki section."""
     names = [{"name": f"infra{number}", "address": f"10.0.0.{6 + number}"} for number in range(hosts)]
     pki = {"encryptionAlgorithm": "ECDSA-P256", **changes}
-    return model.parse({"name": "prod", "kubernetesVersion": version, "hosts": names, "pki": pki})
+    return check.parse({"name": "prod", "kubernetesVersion": version, "hosts": names, "pki": pki})
 
 
 def with_hosts(*hosts: Mapping[str, Any], **changes: Any) -> Cluster:
     """The same with other hosts."""
     pki = {"encryptionAlgorithm": "ECDSA-P256", **changes}
-    return model.parse({"name": "prod", "kubernetesVersion": "v1.31.4", "hosts": [*hosts], "pki": pki})
+    return check.parse({"name": "prod", "kubernetesVersion": "v1.31.4", "hosts": [*hosts], "pki": pki})
 
 
 def fixture_key(name: str) -> PrivateKey:

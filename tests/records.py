@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bundlegen import layout
+from bundlegen.bundle import finished
 from bundlegen.bundle.plan import BundlePlan, entry
 from bundlegen.pki import catalog
 from bundlegen.pki.certinfo import CertInfo
 from bundlegen.record import make
-from bundlegen.spec.model import Cluster, parse
+from bundlegen.spec.check import parse
+from bundlegen.spec.model import Cluster
+from bundlegen.system.text import stamp
 
 ISSUED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LONG_NAME = "etcd-member-{}.a-long-subdomain.northern-region.example.net"
@@ -53,7 +56,7 @@ def change(made: Cluster, **options: Any) -> dict[str, Any]:
             for path in leaves
         }
         certificates[layout.pki_path("etcd/ca.crt")] = ca()
-        bundles.append(make.Packed(plan, 60000, digest(host.name), certificates, options.get("parts", ())))
+        bundles.append(finished.Packed(plan, 60000, digest(host.name), certificates, options.get("parts", ())))
     return make.change(
         made,
         layout.FIRST_CHANGE,
@@ -106,8 +109,8 @@ def receipt(made: dict[str, Any], index: int = 0, /, *, minutes: int = 60, **cha
         "address": of["address"],
         "payloadDigest": of["payloadDigest"],
         "verb": "install",
-        "startedAt": make.stamp(ended - timedelta(seconds=9)),
-        "endedAt": make.stamp(ended),
+        "startedAt": stamp(ended - timedelta(seconds=9)),
+        "endedAt": stamp(ended),
         "exitCode": 0,
         "outcome": "installed",
         "error": "",

@@ -6,7 +6,10 @@ The result is the same bytes in every bundle of a bundlegen version, because not
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
+
+from bundlegen.system.resources import template_text
 
 PARTS: Final[tuple[str, ...]] = (
     "header.sh",
@@ -62,3 +65,9 @@ def join(parts: Mapping[str, str]) -> str:
         if "\r" in text or not text.endswith("\n"):
             raise ValueError(f"{name} must have LF line ends, and end with one")
     return "\n".join(text.strip("\n") + "\n" for text in texts)
+
+
+@lru_cache(maxsize=1)
+def install_script() -> bytes:
+    """The bytes of install.sh: the same for every host of every cluster, and throughout one run."""
+    return join({part: template_text(f"install/{part}") for part in PARTS}).encode()

@@ -1,78 +1,19 @@
-"""Texts from templates: everything a bundle holds besides keys, certificates and the installer. Pure.
-
-Jinja2 with StrictUndefined; nothing is escaped for HTML, each kind of output has its own quoting filter.
-"""
+"""Texts from templates: everything a bundle holds besides keys, certificates and the installer. Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import yaml
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-from bundlegen import __version__, durations, kubernetes, layout
+from bundlegen import kubernetes, layout
 from bundlegen.addresses import loopback_for
 from bundlegen.bundle import member
+from bundlegen.bundle.conf import IDENTITY, conf_values
+from bundlegen.bundle.kubelet import kubelet_configuration
+from bundlegen.system.jinja import TemplateSource, environment
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster, Host
-
-_PLAIN: Final = re.compile(r"[A-Za-z/\-][A-Za-z0-9 _./:@=,?&+-]*", re.ASCII)
-_CONF_VALUE: Final = re.compile(r"[^'\\\x00-\x1f\x7f]*")
-
-IDENTITY: Final = (
-    "HOST",
-    "ADDRESS",
-    "MACHINE_ID",
-    "MEMBERS",
-    "INITIAL_CLUSTER",
-    "INITIAL_CLUSTER_TOKEN",
-    "METRICS_URL",
-    "ISSUED_AT",
-    "NOT_BEFORE",
-    "NOT_AFTER",
-)
-"""What in bundle.conf belongs to one host or to the data of one cluster: empty in the bundle for images."""
-
-TemplateSource = Callable[[str], str]
-"""From the name of a template to its text (:func:`bundlegen.system.resources.template_text`)."""
-
-
-def scalar(text: str) -> str:
-    """``text`` as a YAML scalar that is read back as the same text: plain where that is safe, quoted otherwise."""
-    if (
-        _PLAIN.fullmatch(text)
-        and ": " not in text
-        and not text.endswith((" ", ":"))
-        and not text.startswith(("- ", "---"))
-    ):
-        try:
-            if yaml.safe_load(text) == text:
-                return text
-        except yaml.YAMLError:
-            pass
-    return quoted_scalar(text)
-
-
-def quoted_scalar(text: str) -> str:
-    """``text`` as a double-quoted YAML scalar."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def conf_value(text: str) -> str:
-    """``text`` in single quotes, as bundle.conf holds it. Raises ValueError for what that file cannot hold."""
-    if not _CONF_VALUE.fullmatch(text):
-        raise ValueError(f"bundle.conf cannot hold {text!r}")
-    return f"'{text}'"
-
-
-def yaml_block(tree: Any) -> str:
-    """``tree`` as block-style YAML, in its own order."""
-    text: str = yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=False, allow_unicode=True)
-    return text
 
 
 class Renderer:
@@ -162,94 +103,3 @@ class Renderer:
     def firstboot_conf(self) -> str:
         """``firstboot.conf``: where that unit looks for this machine's bundle, and for how long."""
         return self._render("firstboot/firstboot.conf.j2")
-
-
-def environment(source: TemplateSource) -> Environment:
-    """The Jinja2 environment all templates share, with its filters."""
-    made = Environment(
-        loader=FunctionLoader(source),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - the output is YAML, units and shell data, each with its own quoting filter
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters |= {
-        "scalar": scalar,
-        "text": quoted_scalar,
-        "duration": durations.text_of,
-        "yaml": yaml_block,
-        "quoted": conf_value,
-    }
-    return made
-
-
-def kubelet_configuration(cluster: Cluster) -> dict[str, Any]:
-    """KubeletConfiguration as a tree: the guide's fields, what this version adds, then extraConfig merged in."""
-    config: dict[str, Any] = {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        # Without an API server the webhook defaults end the kubelet (kubernetes#68939).
-        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False}},
-        "authorization": {"mode": "AlwaysAllow"},
-        "cgroupDriver": cluster.kubelet.cgroup_driver,
-        "address": "127.0.0.1",
-    }
-    if kubernetes.for_version(cluster.minor).runtime_endpoint_is_a_field:
-        config["containerRuntimeEndpoint"] = cluster.kubelet.container_runtime_endpoint
-    config["staticPodPath"] = layout.STATIC_POD_DIR
-    return _merged(config, cluster.kubelet.extra_config)
-
-
-def _merged(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in extra.items():
-        old = result.get(key)
-        result[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
-    return result
-
-
-def conf_values(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
-    """The values of bundle.conf that follow from the specification (docs/bundle-format.md)."""
-    config = kubelet_configuration(cluster)
-    minor = kubernetes.for_version(cluster.minor)
-    exact = cluster.manifest == "rendered" or cluster.etcd.image_tag is not None
-    return {
-        "FORMAT": layout.FORMAT,
-        "KIND": layout.KIND_HOST,
-        "BUNDLEGEN_VERSION": __version__,
-        "CLUSTER": cluster.name,
-        "HOST": host.name,
-        "ADDRESS": host.address,
-        "MACHINE_ID": host.machine_id or "",
-        "KUBERNETES_VERSION": cluster.kubernetes_version,
-        "MANIFEST_MODE": cluster.manifest,
-        "MEMBERS": " ".join(f"{each.name}={each.address}" for each in cluster.hosts),
-        "CLIENT_PORT": str(cluster.ports.client),
-        "PEER_PORT": str(cluster.ports.peer),
-        "METRICS_PORT": str(cluster.ports.metrics),
-        "METRICS_URL": member.metrics_url(cluster, host),
-        "INITIAL_CLUSTER": member.initial_cluster(cluster),
-        "INITIAL_CLUSTER_TOKEN": token,
-        "DATA_DIR": cluster.etcd.data_dir,
-        "PKI_DIR": layout.PKI_DIR,
-        "KUBEADM_CONFIG": layout.KUBEADM_CONFIG,
-        "STATIC_POD_MANIFEST": layout.STATIC_POD_MANIFEST,
-        "KUBELET_BINARY": cluster.kubelet.binary,
-        "KUBELET_CONFIG": cluster.kubelet.config_file,
-        "KUBELET_DROPIN": layout.KUBELET_DROPIN,
-        "KUBELET_FAIL_CGROUP_V1": _flag(config.get("failCgroupV1", minor.fails_on_cgroup_v1)),
-        "KUBELET_FAIL_SWAP_ON": _flag(config.get("failSwapOn", True)),
-        "CGROUP_DRIVER": cluster.kubelet.cgroup_driver,
-        "RUNTIME_ENDPOINT": cluster.kubelet.container_runtime_endpoint,
-        "ETCD_IMAGE": member.image(cluster),
-        "ETCD_IMAGE_EXACT": "yes" if exact else "no",
-        "PAUSE_IMAGE": member.pause_image(cluster),
-        "STATE_DIR": layout.state_dir(cluster.name),
-        "HEALTH_COMMAND": layout.HEALTH_COMMAND,
-        "SEALED": "no",
-    }
-
-
-def _flag(value: object) -> str:
-    return "true" if value else "false"

@@ -10,37 +10,27 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bundlegen import layout
+from bundlegen.bundle import install_script
+from bundlegen.bundle.finished import Packed
 from bundlegen.bundle.pieces import Piece, configuration_piece
-from bundlegen.bundle.plan import (
-    BundlePlan,
-    ImageSet,
-    Window,
-    configuration,
-    image_entries,
-    plan_base,
-    plan_host,
-    sha256,
-    shared_configuration,
-)
+from bundlegen.bundle.plan import BundlePlan, ImageSet, Window, plan_base, plan_host, sha256
 from bundlegen.bundle.render import Renderer
 from bundlegen.bundle.stub import Stub, label, make_stub
 from bundlegen.change import parts
-from bundlegen.change.folder import Staging, file_sum, staging
+from bundlegen.change.folder import Staging, staging
 from bundlegen.errors import Problem, SpecError, UsageError, VerificationError
-from bundlegen.images import archive, contents, pack
+from bundlegen.images import archive, pack, wanted
 from bundlegen.operations.create import CREATE
 from bundlegen.pki import catalog, unlock
 from bundlegen.pki.certinfo import CertInfo, describe
-from bundlegen.pki.store import Issued, Store, survey
+from bundlegen.pki.store import Issued, Store
 from bundlegen.record import make, write
 from bundlegen.spec.load import load
 from bundlegen.spec.model import Cluster, Host
 from bundlegen.system import resources
+from bundlegen.system.files import file_sum
 from bundlegen.trust import compare, sign
 from bundlegen.trust.check_folder import faults
-
-Files: TypeAlias = tuple[tuple[str, int, str], ...]
-"""Of each file its destination, its mode, and what it is."""
 
 Step: TypeAlias = Callable[[str, int, int], None]
 """Told what is being made (in words), how much of it is done, and how much there is."""
@@ -67,23 +57,12 @@ class Built:
     """What a build made. ``written``: False where the very same change was there already."""
 
     folder: Path
-    bundles: tuple[make.Packed, ...]
-    base: make.Packed | None
+    bundles: tuple[Packed, ...]
+    base: Packed | None
     record: dict[str, object]
     issued: tuple[str, ...]
     warnings: tuple[str, ...]
     written: bool
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a build would put where: by host the files, those of the bundle for images, and what it would issue."""
-
-    cluster: Cluster
-    hosts: tuple[tuple[str, Files], ...]
-    base: Files | None
-    issue: tuple[str, ...]
-    warnings: tuple[str, ...]
 
 
 def build(
@@ -105,12 +84,12 @@ def build(
         raise UsageError(f"--previous {options.previous}: not the folder of a change", hint=f"it has no {layout.SUMS}")
     cluster = loaded.cluster
     if options.base:
-        _check_base(cluster, spec)
+        check_base(cluster, spec)
     if options.shared_images and not loaded.images:
         raise UsageError(f"--shared-images: {spec} names no images", hint="name them there, or leave the option out")
     carried = archive.survey(loaded.images, spec)
     stub = make_stub()
-    script = resources.install_script()
+    script = install_script.install_script()
     folder = options.output / cluster.name / layout.FIRST_CHANGE
     with Store.open(options.pki, cluster) as store:
         issued = store.ensure(jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
@@ -118,7 +97,7 @@ def build(
         codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
         with staging(folder) as stage, stage.scratch() as scratch:
             pieces = pack.compress(carried, scratch, step)
-            shared = pack.share(stage, pieces, options.attachments) if options.shared_images else None
+            shared = parts.share(stage, pieces, options.attachments) if options.shared_images else None
             brought = pack.described(carried, pieces, shared.name if shared else "")
             plans = list(_plans(cluster, issued, script, brought, codes))
             if options.base:
@@ -155,7 +134,7 @@ def build(
                 before_asking()
                 stage.write(layout.SIGNATURE, [_signature(sums, options.sign_key, folder)])
             written = stage.commit(replace=options.replace)
-    warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings + _unmet(cluster, carried, spec)
+    warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings + unmet(cluster, carried, spec)
     return Built(folder, tuple(bundles), base, change, issued.new, warnings, written)
 
 
@@ -168,31 +147,7 @@ def _compared(previous: Path | None, new: Path) -> dict[str, Any] | None:
     return {"sha256": file_sum(previous / layout.SUMS), **found}
 
 
-def listing(spec: Path, pki: Path, *, base: bool = False) -> Listing:
-    """What :func:`build` would put where, and issue; writes nothing. Raises SpecError and StoreError."""
-    loaded = load(spec)
-    cluster = loaded.cluster
-    if base:
-        _check_base(cluster, spec)
-    carried = archive.survey(loaded.images, spec)
-    found = survey(pki, cluster)
-    renderer = Renderer(cluster, "", resources.template_text)
-    brought = image_entries(pack.described(carried))
-    hosts = []
-    for host in cluster.hosts:
-        rows = [(each.destination, each.mode, each.what) for each in configuration(cluster, host, renderer)]
-        for file in catalog.host_files(cluster, host):
-            mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
-            rows.append((layout.pki_path(file.path), mode, catalog.what(file)))
-        rows += [(each.destination, each.mode, each.what) for each in brought]
-        hosts.append((host.name, tuple(sorted(rows))))
-    files = [*shared_configuration(cluster, renderer, layout.BASE_DIR), *brought]
-    shared = tuple(sorted((each.destination, each.mode, each.what) for each in files)) if base else None
-    warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings + _unmet(cluster, carried, spec)
-    return Listing(cluster, tuple(hosts), shared, found.new, warnings)
-
-
-def _check(stage: Staging, bundles: Sequence[make.Packed]) -> None:
+def _check(stage: Staging, bundles: Sequence[Packed]) -> None:
     """What a receiver would refuse must not leave: the folder is verified before it appears."""
     at = max(info.not_before for packed in bundles for info in packed.certificates.values())
     wrong = [str(each) for each in faults(stage.folder, at, written=stage.sums) if each.fatal]
@@ -234,7 +189,7 @@ def _plans(
         )
 
 
-def _check_base(cluster: Cluster, spec: Path) -> None:
+def check_base(cluster: Cluster, spec: Path) -> None:
     """Raises SpecError where the bundle for images would have the name of a host's."""
     for index, host in enumerate(cluster.hosts):
         if host.name == layout.BASE:
@@ -261,7 +216,7 @@ def _window(host: Host, issued: Issued, certificates: Sequence[CertInfo]) -> Win
     )
 
 
-def _pack(plan: BundlePlan, stub: Stub, on_board: Sequence[Piece], stage: Staging, cluster: Cluster) -> make.Packed:
+def _pack(plan: BundlePlan, stub: Stub, on_board: Sequence[Piece], stage: Staging, cluster: Cluster) -> Packed:
     pieces = [configuration_piece(plan), *on_board]
     host = plan.host if plan.kind == layout.KIND_HOST else ""
     header = stub.header(label(cluster.name, layout.FIRST_CHANGE, host), pieces)
@@ -272,14 +227,14 @@ def _pack(plan: BundlePlan, stub: Stub, on_board: Sequence[Piece], stage: Stagin
         for entry in plan.entries
         if entry.destination.endswith(".crt") and entry.content is not None
     }
-    return make.Packed(plan, size, digest, certificates)
+    return Packed(plan, size, digest, certificates)
 
 
-def _unmet(cluster: Cluster, carried: archive.Carried, spec: Path) -> tuple[str, ...]:
+def unmet(cluster: Cluster, carried: archive.Carried, spec: Path) -> tuple[str, ...]:
     """Warnings: without any image, the hosts have theirs already, or a registry; with some, all should be there."""
     if not carried.files:
         return ()
-    return tuple(f"{spec}: images: {sentence}" for sentence in contents.unmet(cluster, carried.images))
+    return tuple(f"{spec}: images: {sentence}" for sentence in wanted.unmet(cluster, carried.images))
 
 
 def _versions(stub: Stub) -> dict[str, str]:

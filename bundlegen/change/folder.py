@@ -4,7 +4,6 @@ complete or not there at all."""
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import shutil
 import tempfile
@@ -16,33 +15,10 @@ from typing import Final
 
 from bundlegen import layout
 from bundlegen.errors import OutputError
+from bundlegen.system.files import UNFINISHED, file_sum, writing
 
-_PREFIX: Final = ".unfinished-"
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
-
-
-@contextmanager
-def writing(what: Path, choice: str = "with --output") -> Iterator[None]:
-    """Turns what the system refuses about ``what`` into an OutputError that says what to do.
-
-    ``choice``: how the user chooses where is written.
-    """
-    try:
-        yield
-    except OSError as error:
-        hint = {
-            errno.ENOSPC: f"free some space, or choose another folder {choice}",
-            errno.EDQUOT: f"the quota is used up: choose another folder {choice}",
-            errno.EROFS: f"choose a writable folder {choice}",
-            errno.EACCES: f"choose a writable folder {choice}",
-            errno.EPERM: f"choose a writable folder {choice}",
-            errno.ENOTDIR: f"a file is where a folder is wanted: choose another {choice}",
-            errno.EEXIST: f"a file is where a folder is wanted: choose another {choice}",
-        }.get(error.errno or 0, f"choose another folder {choice}")
-        # what is written is not there under its name yet
-        refused = what if _PREFIX in str(error.filename or _PREFIX) else error.filename
-        raise OutputError(f"cannot write {refused}: {error.strerror}", hint=hint) from error
 
 
 class Staging:
@@ -77,7 +53,7 @@ class Staging:
     def scratch(self) -> Iterator[Path]:
         """A private folder on the same disk for what does not belong to the change itself; removed afterwards."""
         with writing(self.final.parent):
-            folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{self.final.name}-", dir=self.final.parent))
+            folder = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{self.final.name}-", dir=self.final.parent))
         try:
             yield folder
         finally:
@@ -144,7 +120,7 @@ def staging(final: Path) -> Iterator[Staging]:
     with writing(final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
         sweep(final)
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{final.name}-", dir=final.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{final.name}-", dir=final.parent))
     try:
         yield Staging(final, folder)
     finally:
@@ -166,7 +142,7 @@ def _in_the_way(folder: Path, name: str) -> Path | None:
 
 def sweep(final: Path) -> None:
     """Remove the unfinished folders that killed runs left beside ``final``."""
-    for left in final.parent.glob(f"{_PREFIX}{final.name}-*"):
+    for left in final.parent.glob(f"{UNFINISHED}{final.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -185,17 +161,6 @@ def differences(folder: Path, sums: Mapping[str, str]) -> list[str]:
 
 def _some(sentences: list[str]) -> list[str]:
     return sentences if len(sentences) <= 4 else [*sentences[:3], f"and {len(sentences) - 3} more"]
-
-
-def file_sum(path: Path) -> str:
-    """SHA-256 of a regular file, in hexadecimal; empty for anything else."""
-    if path.is_symlink() or not path.is_file():
-        return ""
-    digest = sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _exchange(new: Path, old: Path) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bundlegen import layout
+from bundlegen.bundle.finished import Part, Shared
+from bundlegen.bundle.pieces import Piece
+from bundlegen.change import parts
 from bundlegen.change.folder import Staging
 from bundlegen.errors import UsageError
-from bundlegen.record.make import Part
 
 _SIZE: Final = re.compile(r"([0-9]{1,12})(|[kKMG]|[KMG]i)(|B)", re.ASCII)
 _EXTENSION: Final = re.compile(r"[A-Za-z0-9]{1,16}", re.ASCII)
@@ -86,3 +88,11 @@ def _extension(text: str) -> str:
     if bare == layout.BUNDLE_SUFFIX.removeprefix("."):
         raise UsageError(f"--extension {text}: bundles end in {layout.BUNDLE_SUFFIX} already", hint="choose another")
     return bare
+
+
+def share(stage: Staging, pieces: Sequence[Piece], wanted: parts.Attachments) -> Shared:
+    """Write the file that holds the pieces for all bundles, one after the other, nothing else. Raises OutputError."""
+    blocks = (block for piece in pieces for block in piece.blocks())
+    size, digest = stage.write(layout.SHARED_IMAGES, blocks)
+    made = parts.make(stage, layout.SHARED_IMAGES, wanted) if wanted.wanted else ()
+    return Shared(layout.SHARED_IMAGES, size, digest, made)

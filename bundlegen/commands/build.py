@@ -15,7 +15,8 @@ from bundlegen.errors import EXIT_OK, OutputError
 from bundlegen.system.text import size, table
 
 if TYPE_CHECKING:
-    from bundlegen.change.build import Built, Files, Listing, Options
+    from bundlegen.change.build import Built, Options
+    from bundlegen.change.listing import Files, Listing
     from bundlegen.system.console import Console
 
 
@@ -65,9 +66,9 @@ def build(spec: Path, options: Options, console: Console, *, as_json: bool) -> i
 
 def plan(spec: Path, pki: Path, console: Console, *, as_json: bool, base: bool = False) -> int:
     """Print what build would put where."""
-    from bundlegen.change import build as recipe
+    from bundlegen.change import listing
 
-    found = recipe.listing(spec, pki, base=base)
+    found = listing.listing(spec, pki, base=base)
     for warning in found.warnings:
         console.warn(warning)
     console.result(_json(_listing_data(found)) if as_json else _listing(found))
@@ -76,17 +77,16 @@ def plan(spec: Path, pki: Path, console: Console, *, as_json: bool, base: bool =
 
 def images(spec: Path, console: Console, *, as_json: bool) -> int:
     """Print what to fetch on a machine with a network, for hosts with this machine's architecture."""
-    from bundlegen.images import contents
+    from bundlegen.images import contents, wanted
     from bundlegen.spec.load import load
 
     cluster = load(spec, with_images=False).cluster
     machine = platform.machine()
     architecture = next((ours for ours, theirs in contents.MACHINES.items() if theirs == machine), "amd64")
-    rows = [(name, contents.fetch_command(name, architecture)) for name in contents.needed(cluster)]
+    rows = [(name, wanted.fetch_command(name, architecture)) for name in wanted.needed(cluster)]
     if as_json:
         found = [
-            {"image": name, "file": f"images/{contents.file_name(name)}", "command": list(words)}
-            for name, words in rows
+            {"image": name, "file": f"images/{wanted.file_name(name)}", "command": list(words)} for name, words in rows
         ]
         console.result(_json({"cluster": cluster.name, "architecture": architecture, "images": found}))
         return EXIT_OK
@@ -100,7 +100,7 @@ def images(spec: Path, console: Console, *, as_json: bool) -> int:
 
 def schema(console: Console) -> int:
     """Print the JSON Schema of the specification."""
-    from bundlegen.spec.model import json_schema
+    from bundlegen.spec.schema import json_schema
 
     console.result(_json(json_schema()))
     return EXIT_OK

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundlegen.errors import EXIT_OK, VerificationError
 from bundlegen.system import clock
-from bundlegen.system.text import table
-from bundlegen.trust.show import printable
+from bundlegen.system.text import printable, table
 
 if TYPE_CHECKING:
     from bundlegen.record.receipts import Outcome, Reconciled

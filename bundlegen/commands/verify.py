@@ -42,7 +42,7 @@ def extract(path: Path, folder: Path, console: Console) -> int:
 
 def verify(paths: tuple[Path, ...], asked: Asked, console: Console, *, as_json: bool) -> int:
     """Verify bundles and change folders: one line per finding. Raises UsageError and ToolError."""
-    from bundlegen.trust.show import printable
+    from bundlegen.system.text import printable
     from bundlegen.trust.verify import verify as check
 
     at = _moment(asked.at)
@@ -81,8 +81,8 @@ def audit(folder: Path, console: Console, *, as_json: bool) -> int:
 
 def diff(old: Path, new: Path, console: Console, *, as_json: bool) -> int:
     """Show what changes from one bundle or change to another: 0 nothing, 1 something, as diff(1) has it."""
+    from bundlegen.system.text import printable
     from bundlegen.trust import compare
-    from bundlegen.trust.show import printable
 
     found = compare.compare(old, new)
     console.result(_json(compare.data(found)) if as_json else printable(compare.text(found)))
@@ -94,9 +94,9 @@ def unlock_codes(cluster: str, pki: Path, output: Path | None, console: Console)
 
     Raises UsageError where they would go anywhere else, StoreError and OutputError.
     """
-    from bundlegen.change.folder import writing
     from bundlegen.layout import MODE_SECRET
     from bundlegen.pki import unlock
+    from bundlegen.system.files import writing
     from bundlegen.system.text import table
 
     if output is None and not sys.stdout.isatty():

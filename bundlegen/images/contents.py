@@ -9,14 +9,9 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-from bundlegen.bundle import member
-
-if TYPE_CHECKING:
-    from bundlegen.spec.model import Cluster
+from typing import Any, Final
 
 JSON_MAX: Final = 4 << 20
 MACHINES: Final = {
@@ -93,7 +88,7 @@ def _docker(parts: Mapping[str, Part], links: Mapping[str, str]) -> Iterator[Ima
         for name, wanted in zip(layers, sums, strict=True):
             layer = _part(parts, _target(str(name), links))
             if f"sha256:{layer.sha256}" != wanted and not layer.start.startswith(_COMPRESSED):
-                raise ImageError(f"is damaged: the layer {_shown(name)} does not have its SHA-256")
+                raise ImageError(f"is damaged: the layer {shown(name)} does not have its SHA-256")
         names = tuple(sorted(full_name(str(tag)) for tag in _list(each.get("RepoTags") or [])))
         yield Image(names, f"sha256:{parts[config_name].sha256}", _machine(config))
 
@@ -202,10 +197,10 @@ def _described(parts: Mapping[str, Part], descriptor: Mapping[str, Any]) -> Mapp
 def _machine(config: Mapping[str, Any]) -> str:
     system, architecture = str(config.get("os", "")), str(config.get("architecture", ""))
     if system != "linux":
-        raise ImageError(f"is an image for {_shown(system or 'no system')}, not for linux", "fetch the one for linux")
+        raise ImageError(f"is an image for {shown(system or 'no system')}, not for linux", "fetch the one for linux")
     if architecture not in MACHINES:
         known = ", ".join(sorted(MACHINES))
-        raise ImageError(f"is an image for the architecture {_shown(architecture)}", f"fetch one for {known}")
+        raise ImageError(f"is an image for the architecture {shown(architecture)}", f"fetch one for {known}")
     return MACHINES[architecture]
 
 
@@ -220,25 +215,25 @@ def _target(name: str, links: Mapping[str, str]) -> str:
 
 def _part(parts: Mapping[str, Part], name: str) -> Part:
     if name not in parts:
-        raise ImageError(f"is incomplete: {_shown(name)} is not in it")
+        raise ImageError(f"is incomplete: {shown(name)} is not in it")
     return parts[name]
 
 
 def _object(parts: Mapping[str, Part], name: str) -> Mapping[str, Any]:
     value = _json(parts, name)
     if not isinstance(value, dict):
-        raise ImageError(f"is damaged: {_shown(name)} is not an object")
+        raise ImageError(f"is damaged: {shown(name)} is not an object")
     return value
 
 
 def _json(parts: Mapping[str, Part], name: str) -> Any:
     content = _part(parts, name).content
     if content is None:
-        raise ImageError(f"has an index file of more than {JSON_MAX >> 20} MiB: {_shown(name)}")
+        raise ImageError(f"has an index file of more than {JSON_MAX >> 20} MiB: {shown(name)}")
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ImageError(f"is damaged: {_shown(name)} is not JSON") from error
+        raise ImageError(f"is damaged: {shown(name)} is not JSON") from error
 
 
 def _list(value: Any) -> list[Any]:
@@ -247,38 +242,5 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _shown(name: object) -> str:
+def shown(name: object) -> str:
     return ascii(str(name)[:120])[1:-1]
-
-
-def needed(cluster: Cluster) -> tuple[str, ...]:
-    """The images that a host of ``cluster`` has to have: etcd's, and the one that holds a Pod's namespaces."""
-    return (member.image(cluster), member.pause_image(cluster))
-
-
-def unmet(cluster: Cluster, images: Sequence[Image]) -> list[str]:
-    """What the cluster needs and ``images`` do not have: sentences that name both."""
-    names = {name for image in images for name in image.names}
-    sentences = []
-    for wanted in map(full_name, needed(cluster)):
-        if wanted not in names:
-            short = wanted.rpartition("/")[2].partition(":")[0]
-            similar = sorted(name for name in names if name.rpartition("/")[2].partition(":")[0] == short)
-            there = ", ".join(_shown(name) for name in similar or sorted(names)) or "images without names"
-            sentences.append(f"the hosts need {wanted}; carried is {there}")
-    return sentences
-
-
-def file_name(image: str) -> str:
-    """A file name for an image."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", image) + ".tar"
-
-
-def fetch_command(image: str, architecture: str) -> tuple[str, ...]:
-    """How to save ``image`` for Go's ``architecture`` on a machine with a network, into the folder ``images``."""
-    # k8s.gcr.io has been frozen since April 2023; the same images are at its successor, under the name it is given.
-    source = re.sub(r"^k8s\.gcr\.io/", "registry.k8s.io/", image)
-    return (
-        *("skopeo", "copy", "--override-os", "linux", "--override-arch", architecture),
-        *(f"docker://{source}", f"docker-archive:images/{file_name(image)}:{image}"),
-    )

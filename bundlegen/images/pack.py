@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bundlegen import layout
 from bundlegen.bundle.pieces import Piece, image_index, image_piece
 from bundlegen.bundle.plan import ImageSet, image_entry
-from bundlegen.change import parts
-from bundlegen.change.folder import Staging
 from bundlegen.errors import OutputError
 from bundlegen.images import archive
-from bundlegen.record import make
 
 
 def described(carried: archive.Carried, pieces: Sequence[Piece] = (), file: str = "") -> ImageSet:
@@ -22,14 +18,6 @@ def described(carried: archive.Carried, pieces: Sequence[Piece] = (), file: str 
     """
     index = image_index(zip((image.name for image in carried.files), pieces, strict=bool(pieces)))
     return ImageSet(carried.files, carried.index, index, carried.machine, file)
-
-
-def share(stage: Staging, pieces: Sequence[Piece], wanted: parts.Attachments) -> make.Shared:
-    """Write the file that holds the pieces for all bundles, one after the other, nothing else. Raises OutputError."""
-    blocks = (block for piece in pieces for block in piece.blocks())
-    size, digest = stage.write(layout.SHARED_IMAGES, blocks)
-    made = parts.make(stage, layout.SHARED_IMAGES, wanted) if wanted.wanted else ()
-    return make.Shared(layout.SHARED_IMAGES, size, digest, made)
 
 
 def compress(carried: archive.Carried, scratch: Path, step: Callable[[str, int, int], None]) -> list[Piece]:

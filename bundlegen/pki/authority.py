@@ -18,7 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from bundlegen.errors import StoreError
 from bundlegen.pki.compare import belongs_to, signed_by
 from bundlegen.pki.files import failing_as, open_to_others
-from bundlegen.pki.issue import CURVES, Issuer, KeyPair, PrivateKey, certificate_pem, fingerprint, key_pem, stamp
+from bundlegen.pki.issue import CURVES, Issuer, KeyPair, PrivateKey, certificate_pem, fingerprint, key_pem
+from bundlegen.system.text import stamp
 
 _LEAST_RSA_BITS: Final = 2048
 _LARGEST_FILE: Final = 1 << 20

@@ -10,15 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bundlegen.pki.catalog import CertRequest
-from bundlegen.pki.issue import (
-    PrivateKey,
-    algorithm_of,
-    certificate_pem,
-    extensions,
-    key_pem,
-    stamp,
-    subject_name,
-)
+from bundlegen.pki.issue import PrivateKey, algorithm_of, certificate_pem, extensions, key_pem, subject_name
+from bundlegen.system.text import stamp
 
 
 class DamagedError(ValueError):

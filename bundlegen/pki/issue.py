@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bundlegen.errors import StoreError
 from bundlegen.pki.catalog import CLIENT_AUTH, SERVER_AUTH, CertRequest
+from bundlegen.system.text import stamp
 
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -173,11 +174,6 @@ def key_pem(key: PrivateKey) -> bytes:
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-256 of the whole certificate, 64 hex digits."""
     return certificate.fingerprint(hashes.SHA256()).hex()
-
-
-def stamp(moment: datetime) -> str:
-    """How a moment is written for people and in the record: ``2026-11-22T20:06:27Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def issuer_key_identifier(certificate: x509.Certificate) -> bytes | None:

@@ -19,7 +19,8 @@ from cryptography import x509
 from bundlegen.pki.catalog import CertRequest
 from bundlegen.pki.compare import issue_time
 from bundlegen.pki.files import FILE_MODE, failing_as, read_private, write_all
-from bundlegen.pki.issue import fingerprint, request_digest, stamp
+from bundlegen.pki.issue import fingerprint, request_digest
+from bundlegen.system.text import stamp
 
 Entry = Mapping[str, Any]
 

@@ -16,10 +16,11 @@ from bundlegen.pki import authority, ledger, pairs, store_json
 from bundlegen.pki.authority import Authority
 from bundlegen.pki.catalog import ETCD_CA, CertRequest, ca_request, host_requests
 from bundlegen.pki.compare import differences
-from bundlegen.pki.issue import algorithm_of, stamp
+from bundlegen.pki.issue import algorithm_of
 from bundlegen.pki.ledger import Record
 from bundlegen.pki.pairs import Damage, Found
 from bundlegen.pki.store_json import About
+from bundlegen.system.text import stamp
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster

@@ -32,13 +32,14 @@ from bundlegen.pki.files import (
     private_umask,
     sweep,
 )
-from bundlegen.pki.issue import Issuer, KeyPair, PrivateKey, certificate_pem, issue, key_pem, stamp, validity_window
+from bundlegen.pki.issue import Issuer, KeyPair, PrivateKey, certificate_pem, issue, key_pem, validity_window
 from bundlegen.pki.keys import make_keys
 from bundlegen.pki.ledger import Ledger, append
 from bundlegen.pki.pairs import Found
 from bundlegen.pki.state import State
 from bundlegen.pki.store_json import About
 from bundlegen.system import clock as system_clock
+from bundlegen.system.text import stamp
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster

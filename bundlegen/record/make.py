@@ -7,60 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from bundlegen import __version__, layout
 from bundlegen.bundle import member
-from bundlegen.pki.certinfo import CertInfo
+from bundlegen.bundle.finished import Packed, Part, Shared
+from bundlegen.pki.certinfo import CertInfo, certificate
+from bundlegen.system.text import stamp
 
 if TYPE_CHECKING:
-    from bundlegen.bundle.plan import BundlePlan
     from bundlegen.spec.model import Cluster
 
 FORMAT: Final = 1
-
-
-@dataclass(frozen=True)
-class Part:
-    """One numbered part of a bundle, or all of it under another name."""
-
-    name: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Shared:
-    """The file with the images of all bundles."""
-
-    name: str
-    size: int
-    sha256: str
-    parts: tuple[Part, ...] = ()
-
-
-@dataclass(frozen=True)
-class Packed:
-    """One finished bundle: its plan, and the file it became."""
-
-    plan: BundlePlan
-    size: int
-    sha256: str
-    certificates: Mapping[str, CertInfo]
-    """By the destination they are placed at."""
-    parts: tuple[Part, ...] = ()
-    """What the bundle was split into, in order."""
-
-    @property
-    def name(self) -> str:
-        return layout.bundle_name(self.plan.host)
-
-    @property
-    def first_expiry(self) -> datetime:
-        """When the first of the certificates on this host ends."""
-        return min(each.not_after for each in self.certificates.values())
 
 
 def change(
@@ -104,27 +63,6 @@ def change(
         "comparedWith": compared_with,
         "versions": {"bundlegen": __version__, **versions},
     }
-
-
-def certificate(info: CertInfo) -> dict[str, Any]:
-    """One certificate as data."""
-    return {
-        "subject": info.subject,
-        "issuer": info.issuer,
-        "serial": info.serial,
-        "sans": list(info.sans),
-        "usages": list(info.usages),
-        "ca": info.is_ca,
-        "algorithm": info.algorithm,
-        "notBefore": stamp(info.not_before),
-        "notAfter": stamp(info.not_after),
-        "sha256Fingerprint": info.fingerprint,
-    }
-
-
-def stamp(moment: datetime) -> str:
-    """A moment as people and programs read it: ``2026-11-22T19:45:00Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def dump(record: Mapping[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from bundlegen.errors import Problem, SpecError
 from bundlegen.spec import rules_etcd, rules_hosts, rules_kubelet
 from bundlegen.spec.explain import explain
 from bundlegen.spec.finding import Finding, Path
@@ -136,3 +137,12 @@ def _remove(data: Any, parents: Path, field: str) -> None:
             return
     if isinstance(data, dict):
         data.pop(field, None)
+
+
+def parse(data: dict[str, Any]) -> Cluster:
+    """The cluster that ``data`` (as read from YAML or JSON) describes. Raises SpecError with every problem."""
+
+    checked = check(data)
+    if checked.problems:
+        raise SpecError(Problem("", found.field, found.message, found.hint) for found in checked.problems)
+    return checked.cluster

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from bundlegen.spec.model import Cluster
+
 
 Path = tuple[str | int, ...]
 
@@ -53,3 +57,6 @@ def closest(word: str, candidates: Iterable[str]) -> str:
 
 def _folded(word: str) -> str:
     return word.lower().replace("_", "").replace("-", "")
+
+
+Rule = Callable[["Cluster"], Iterator[Finding]]

@@ -1,6 +1,7 @@
-"""The cluster specification: every field, its default and its meaning. The rules between fields are in ``spec_rules``.
+"""The cluster specification: every field, its default and its meaning. The rules between fields are in ``rules_*``.
 
-:func:`parse` is the way in: it applies the models and the rules, and reports every problem at once.
+:func:`bundlegen.spec.check.parse` is the way in: it applies the models and the rules, and reports every problem at
+once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bundlegen.errors import Problem, SpecError
 from bundlegen.spec.types import (
     NO_HOST,
     CaKeyHost,
@@ -212,20 +212,3 @@ class Cluster(Section):
         if self.pki.ca_key_host == NO_HOST:
             return None
         return self.pki.ca_key_host or self.hosts[0].name
-
-
-def parse(data: dict[str, Any]) -> Cluster:
-    """The cluster that ``data`` (as read from YAML or JSON) describes. Raises SpecError with every problem."""
-    from bundlegen.spec.check import check  # it imports these models
-
-    checked = check(data)
-    if checked.problems:
-        raise SpecError(Problem("", found.field, found.message, found.hint) for found in checked.problems)
-    return checked.cluster
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a specification, so that editors complete and check it."""
-    from bundlegen.spec.schema import schema_of  # costs time that only `bundlegen schema` spends
-
-    return schema_of(Cluster)

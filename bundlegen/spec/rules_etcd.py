@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bundlegen import kubernetes
-from bundlegen.spec.finding import Finding, Path
-from bundlegen.spec.rules_hosts import Rule
+from bundlegen.spec.finding import Finding, Path, Rule
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster

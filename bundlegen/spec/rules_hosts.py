@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from bundlegen.durations import text_of
-from bundlegen.spec.finding import Finding, Path, closest
+from bundlegen.spec.finding import Finding, Path, Rule, closest
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster
 
-Rule = Callable[["Cluster"], Iterator[Finding]]
 
 SHORTEST_VALIDITY: Final = timedelta(hours=1)
 LONGEST_VALIDITY: Final = timedelta(hours=876000)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from bundlegen.durations import text_of
+from bundlegen.spec.model import Cluster
 
 _DIALECT: Final = GenerateJsonSchema.schema_dialect
 _TITLE: Final = "bundlegen cluster specification"
@@ -47,3 +48,8 @@ def _polished(node: Any) -> Any:
     if list(result.get("patternProperties", ())) and "additionalProperties" not in result:
         result["additionalProperties"] = False
     return result
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a specification, so that editors complete and check it."""
+    return schema_of(Cluster)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from bundlegen.addresses import RejectedError, canonical_member_address, show
-from bundlegen.bundle.render import environment
 from bundlegen.errors import UsageError
 from bundlegen.spec.model import MAX_HOSTS, Cluster
 from bundlegen.spec.types import NEWEST_MINOR, OLDEST_MINOR, host_name
+from bundlegen.system.jinja import environment
 
 CLUSTER_NAME: Final = "etcd"
 KUBERNETES_VERSION: Final = "v1.31.4"

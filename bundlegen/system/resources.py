@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from bundlegen.bundle.install_script import PARTS, join
 from bundlegen.errors import BundlegenError
 
 BROKEN = "this installation is broken: reinstall"
@@ -53,12 +51,6 @@ def template_text(name: str) -> str:
         return folder.joinpath(*name.split("/")).read_bytes().decode("utf-8")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise BundlegenError(f"bundlegen's template {name} is missing from {folder}", hint=BROKEN) from error
-
-
-@lru_cache(maxsize=1)
-def install_script() -> bytes:
-    """The bytes of install.sh: the same for every host of every cluster, and throughout one run."""
-    return join({part: template_text(f"install/{part}") for part in PARTS}).encode()
 
 
 def carried(program: str) -> Path | None:

@@ -1,8 +1,10 @@
-"""Small things about text for people: tables and sizes. Pure."""
+"""Small things about text for people: tables, sizes, moments, and what a terminal may show. Pure."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -22,3 +24,13 @@ def size(count: int) -> str:
             break
         amount, unit = amount / 1024, larger
     return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def stamp(moment: datetime) -> str:
+    """How a moment is written for people and in the record: ``2026-11-22T20:06:27Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def printable(text: str) -> str:
+    """``text`` without what could steer a terminal: control characters, and those that reorder what is read."""
+    return "".join(each if each == "\n" or unicodedata.category(each)[0] != "C" else "?" for each in text)

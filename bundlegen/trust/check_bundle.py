@@ -8,7 +8,7 @@ from datetime import datetime
 from bundlegen import layout
 from bundlegen.pki.compare import signed_by
 from bundlegen.pki.issue import CURVES, RSA_BITS
-from bundlegen.record.make import stamp
+from bundlegen.system.text import stamp
 from bundlegen.trust import certs, expect, known
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.expect import CA_CERTIFICATE, CA_KEY, Identity, Wanted

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bundlegen import layout
-from bundlegen.change.folder import file_sum
 from bundlegen.errors import VerificationError
+from bundlegen.system.files import file_sum
 from bundlegen.trust import check_bundle, keys, shared_images
 from bundlegen.trust.bundle import Bundle, opened, read
 from bundlegen.trust.expect import CA_CERTIFICATE, CA_KEY

@@ -12,7 +12,7 @@ from typing import Final
 from bundlegen import layout
 from bundlegen.errors import VerificationError
 from bundlegen.pki import catalog
-from bundlegen.record.make import stamp
+from bundlegen.system.text import stamp
 from bundlegen.trust import certs
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.flat import flat

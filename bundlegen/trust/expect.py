@@ -9,7 +9,7 @@ from typing import Final
 
 from bundlegen import layout
 from bundlegen.addresses import parse_ip
-from bundlegen.bundle.render import IDENTITY
+from bundlegen.bundle.conf import IDENTITY
 from bundlegen.pki import catalog
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.flat import flat

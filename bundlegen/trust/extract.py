@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from bundlegen import layout
-from bundlegen.change.folder import writing
 from bundlegen.errors import OutputError
+from bundlegen.system.files import writing
 from bundlegen.trust.bundle import Bundle, read
 
 _CHOICE: Final = "as DIR"

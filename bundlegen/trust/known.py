@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from bundlegen import __version__
-from bundlegen.bundle import stub
-from bundlegen.system import resources
+from bundlegen.bundle import install_script, stub
 from bundlegen.trust.bundle import Bundle
 
 STUBS: Final = {
@@ -41,7 +40,7 @@ def stub_fault(bundle: Bundle) -> str:
 @lru_cache(maxsize=1)
 def own_installer() -> str:
     """The SHA-256 of the install.sh that this bundlegen writes."""
-    return hashlib.sha256(resources.install_script()).hexdigest()
+    return hashlib.sha256(install_script.install_script()).hexdigest()
 
 
 def installer_version(digest: str) -> str:

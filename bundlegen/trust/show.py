@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Any
 
 from bundlegen import layout
 from bundlegen.errors import VerificationError
-from bundlegen.pki.certinfo import CertInfo
-from bundlegen.record.make import certificate, stamp
-from bundlegen.system.text import size, table
+from bundlegen.pki.certinfo import CertInfo, certificate
+from bundlegen.system.text import printable, size, stamp, table
 from bundlegen.trust import certs, known
 from bundlegen.trust.bundle import Bundle
 
@@ -121,11 +119,6 @@ def _pki(bundle: Bundle, now: datetime) -> list[str]:
             [(path, fingerprint[:34]) for path, fingerprint in private.items()],
         ),
     ]
-
-
-def printable(text: str) -> str:
-    """``text`` without what could steer a terminal: control characters, and those that reorder what is read."""
-    return "".join(each if each == "\n" or unicodedata.category(each)[0] != "C" else "?" for each in text)
 
 
 def _programs(bundle: Bundle) -> list[str]:

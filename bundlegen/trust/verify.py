@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from bundlegen import layout
-from bundlegen.change.folder import file_sum
 from bundlegen.errors import VerificationError
+from bundlegen.system.files import file_sum
 from bundlegen.trust import check_folder, shared_images, sign
 from bundlegen.trust.bundle import Bundle, read
 from bundlegen.trust.expect import CA_KEY

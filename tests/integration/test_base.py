@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bundlegen import layout
-from bundlegen.bundle.render import IDENTITY
+from bundlegen.bundle.conf import IDENTITY
 from bundlegen.trust import bundle
 from tests import image_archives, trust_cases
 from tests.building import build, contents, read, run, specification, write

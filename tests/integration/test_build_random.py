@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bundlegen import cli
 from bundlegen.bundle import member
-from bundlegen.spec import model
+from bundlegen.spec import check
 from bundlegen.trust import bundle
 from tests.strategies import as_yaml, specifications, yaml_like
 
@@ -36,7 +36,7 @@ def test_a_valid_specification_builds_and_is_read_back(data: dict[str, Any]) -> 
     try:
         code, errors = built(folder, as_yaml(data))
         assert code == 0, errors
-        cluster = model.parse(data)
+        cluster = check.parse(data)
         for host in cluster.hosts:
             found = bundle.read(folder / "out" / cluster.name / "create" / f"{host.name}.run")
             assert (found.conf["HOST"], found.conf["ADDRESS"]) == (host.name, host.address)

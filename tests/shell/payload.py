@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from bundlegen.bundle.conf import IDENTITY
 from bundlegen.bundle.install_script import PARTS, join
-from bundlegen.bundle.render import IDENTITY
 
 REPOSITORY = Path(__file__).parents[2]
 PKI = "/etc/kubernetes/pki"

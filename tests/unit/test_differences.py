@@ -9,8 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from bundlegen.spec import differences
+from bundlegen.spec.check import parse
 from bundlegen.spec.differences import ADD, CONFIGURE, FIXED, NOWHERE, REMOVE, REPLACE, UPGRADE, Difference
-from bundlegen.spec.model import Cluster, parse
+from bundlegen.spec.model import Cluster
 
 ADDRESSES = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8", "infra3": "10.0.0.9"}
 

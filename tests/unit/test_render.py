@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from bundlegen import kubernetes
 from bundlegen.bundle import member, render
-from bundlegen.spec import model
+from bundlegen.bundle.conf import conf_values
+from bundlegen.spec import check
 from bundlegen.spec.model import Cluster
-from bundlegen.system import resources
+from bundlegen.system import jinja, resources
 from tests.pki_cases import cluster
 from tests.strategies import specifications
 
@@ -28,7 +29,7 @@ MINORS = range(22, 38)
 def guide(version: str, family: str = "ipv4", **changes: Any) -> Cluster:
     prefix = "10.0.0." if family == "ipv4" else "fd00:db8::"
     hosts = [{"name": name, "address": f"{prefix}{6 + number}"} for number, name in enumerate(HOSTS)]
-    return model.parse({"name": "prod", "kubernetesVersion": version, "hosts": hosts, **changes})
+    return check.parse({"name": "prod", "kubernetesVersion": version, "hosts": hosts, **changes})
 
 
 def renderer(asked: Cluster) -> render.Renderer:
@@ -165,16 +166,16 @@ def test_extra_config_is_merged_and_its_effect_is_in_the_conf() -> None:
     config = yaml.safe_load(renderer(asked).kubelet_config())
     assert {key: config[key] for key in extra} == extra
     assert config["authorization"] == {"mode": "AlwaysAllow"}
-    conf = render.conf_values(asked, asked.hosts[0], TOKEN)
+    conf = conf_values(asked, asked.hosts[0], TOKEN)
     assert (conf["KUBELET_FAIL_SWAP_ON"], conf["KUBELET_FAIL_CGROUP_V1"]) == ("false", "false")
-    plain = render.conf_values(guide("v1.35.0"), guide("v1.35.0").hosts[0], TOKEN)
+    plain = conf_values(guide("v1.35.0"), guide("v1.35.0").hosts[0], TOKEN)
     assert (plain["KUBELET_FAIL_SWAP_ON"], plain["KUBELET_FAIL_CGROUP_V1"]) == ("true", "true")
 
 
 def test_the_image_is_exact_only_where_the_bundle_says_which() -> None:
     def exact(**changes: Any) -> str:
         asked = guide("v1.31.4", **changes)
-        return render.conf_values(asked, asked.hosts[0], TOKEN)["ETCD_IMAGE_EXACT"]
+        return conf_values(asked, asked.hosts[0], TOKEN)["ETCD_IMAGE_EXACT"]
 
     assert exact() == "no"
     assert exact(manifest="rendered") == exact(etcd={"imageTag": "3.5.16-0"}) == "yes"
@@ -197,7 +198,7 @@ def test_p384_is_named_only_to_a_kubeadm_that_knows_it() -> None:
 # What a specification's texts may hold: control characters and line separators are refused there.
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cn"), exclude_characters="\ufeff")))
 def test_a_scalar_is_read_back_as_it_was(text: str) -> None:
-    for written in (render.scalar(text), render.quoted_scalar(text)):
+    for written in (jinja.scalar(text), jinja.quoted_scalar(text)):
         assert yaml.safe_load(f"a: {written}\nb: 1\n") == {"a": text, "b": 1}
 
 
@@ -205,19 +206,19 @@ def test_a_scalar_is_read_back_as_it_was(text: str) -> None:
     "text", ["no", "~", "1", "1.5", "0x1", "10:20", "true", "null", "", " a", "a: b", "- a", "2026-01-01"]
 )
 def test_a_scalar_that_looks_like_something_else_stays_text(text: str) -> None:
-    assert yaml.safe_load(render.scalar(text)) == text
+    assert yaml.safe_load(jinja.scalar(text)) == text
 
 
 @pytest.mark.parametrize("text", ["a'b", "a\nb", "a\\b", "\x00", "a\tb", "\x7f"])
 def test_what_the_conf_cannot_hold_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cannot hold"):
-        render.conf_value(text)
+        jinja.conf_value(text)
 
 
 @given(specifications(max_hosts=2))
 @settings(max_examples=40)
 def test_every_valid_specification_renders_and_reads_back(data: dict[str, Any]) -> None:
-    asked = model.parse(data)
+    asked = check.parse(data)
     made = renderer(asked)
     for number, host in enumerate(asked.hosts):
         init, whole = config_of(asked, number)

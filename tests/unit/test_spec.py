@@ -14,9 +14,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from bundlegen.errors import SpecError
-from bundlegen.spec.check import check
+from bundlegen.spec.check import check, parse
 from bundlegen.spec.load import load
-from bundlegen.spec.model import Cluster, json_schema, parse
+from bundlegen.spec.model import Cluster
+from bundlegen.spec.schema import json_schema
 from tests.strategies import specifications
 
 ROOT = Path(__file__).parents[2]

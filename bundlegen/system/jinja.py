@@ -1,0 +1,76 @@
+"""The one Jinja2 environment, and how each kind of output quotes a value. Pure.
+
+Jinja2 with StrictUndefined; nothing is escaped for HTML, each kind of output has its own quoting filter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import yaml
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from bundlegen import durations
+
+_PLAIN: Final = re.compile(r"[A-Za-z/\-][A-Za-z0-9 _./:@=,?&+-]*", re.ASCII)
+_CONF_VALUE: Final = re.compile(r"[^'\\\x00-\x1f\x7f]*")
+
+TemplateSource = Callable[[str], str]
+"""From the name of a template to its text (:func:`bundlegen.system.resources.template_text`)."""
+
+
+def scalar(text: str) -> str:
+    """``text`` as a YAML scalar that is read back as the same text: plain where that is safe, quoted otherwise."""
+    if (
+        _PLAIN.fullmatch(text)
+        and ": " not in text
+        and not text.endswith((" ", ":"))
+        and not text.startswith(("- ", "---"))
+    ):
+        try:
+            if yaml.safe_load(text) == text:
+                return text
+        except yaml.YAMLError:
+            pass
+    return quoted_scalar(text)
+
+
+def quoted_scalar(text: str) -> str:
+    """``text`` as a double-quoted YAML scalar."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def conf_value(text: str) -> str:
+    """``text`` in single quotes, as bundle.conf holds it. Raises ValueError for what that file cannot hold."""
+    if not _CONF_VALUE.fullmatch(text):
+        raise ValueError(f"bundle.conf cannot hold {text!r}")
+    return f"'{text}'"
+
+
+def yaml_block(tree: Any) -> str:
+    """``tree`` as block-style YAML, in its own order."""
+    text: str = yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=False, allow_unicode=True)
+    return text
+
+
+def environment(source: TemplateSource) -> Environment:
+    """The Jinja2 environment all templates share, with its filters."""
+    made = Environment(
+        loader=FunctionLoader(source),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - the output is YAML, units and shell data, each with its own quoting filter
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {
+        "scalar": scalar,
+        "text": quoted_scalar,
+        "duration": durations.text_of,
+        "yaml": yaml_block,
+        "quoted": conf_value,
+    }
+    return made
