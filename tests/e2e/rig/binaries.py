@@ -10,18 +10,22 @@ from pathlib import Path
 
 from tests.e2e.rig.commands import run
 from tests.e2e.rig.rootfs import STANDIN_PYTHON
-from tests.e2e.standins import versions
+from tests.e2e.standins import pace, versions
 
 STANDINS = Path(versions.__file__).parent
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """What plays Kubernetes in a set of hosts: a real binary, or None for the stand-in, and the version of both."""
+    """What plays Kubernetes in a set of hosts: a real binary, or None for the stand-in, and the version of both.
+
+    pace: how long the stand-in of the kubelet lets wait, as a multiple of what the real one does.
+    """
 
     version: str
     kubelet: Path | None = None
     kubeadm: Path | None = None
+    pace: float = 1.0
 
     @property
     def images(self) -> list[str]:
@@ -58,19 +62,23 @@ class Binaries:
         etc = target / "etc"
         (etc / "containerd").mkdir(parents=True)
         (etc / "containerd/config.toml").write_text(_containerd(self.pause_image, systemd_cgroup))
-        (etc / "standin-kubernetes-version").write_text(f"{self.version}\n")
+        (etc / versions.VERSION_FILE.name).write_text(f"{self.version}\n")
+        (etc / pace.PACE_FILE.name).write_text(f"{self.pace}\n")
         return target
 
 
 def from_environment(default: str) -> Binaries:
-    """BUNDLEGEN_E2E_KUBELET and BUNDLEGEN_E2E_KUBEADM name real binaries; a stand-in plays the other one's version."""
+    """BUNDLEGEN_E2E_KUBELET and BUNDLEGEN_E2E_KUBEADM name real binaries; a stand-in plays the other one's version.
+
+    BUNDLEGEN_E2E_PACE makes the kubelet's stand-in quicker (0.5) or slower (2) than the real one.
+    """
     kubelet, kubeadm = (_named(f"BUNDLEGEN_E2E_{name}") for name in ("KUBELET", "KUBEADM"))
     version = os.environ.get("BUNDLEGEN_E2E_KUBERNETES_VERSION", default)
     if kubelet:
         version = run([kubelet, "--version"]).stdout.split()[-1]
     if kubeadm:
         version = run([kubeadm, "version", "-o", "short"]).stdout.strip()
-    return Binaries(version, kubelet, kubeadm)
+    return Binaries(version, kubelet, kubeadm, float(os.environ.get("BUNDLEGEN_E2E_PACE", "1")))
 
 
 def _named(variable: str) -> Path | None:

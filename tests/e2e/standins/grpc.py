@@ -1,14 +1,14 @@
-"""One gRPC call at a time over a Unix socket, on top of the h2 library."""
+"""One gRPC call at a time over a Unix socket, on top of the h2 library.
+
+Only the hosts have h2, so it is imported when a call is made: tests of what is above this run without it.
+"""
 
 from __future__ import annotations
 
 import socket
 import struct
 from pathlib import Path
-
-import h2.config  # type: ignore[import-not-found]
-import h2.connection  # type: ignore[import-not-found]
-import h2.events  # type: ignore[import-not-found]
+from typing import Any
 
 
 class RpcError(Exception):
@@ -20,7 +20,10 @@ def call(address: Path, method: str, request: bytes, timeout: float = 120) -> by
 
     Raises RpcError with the status message; "not there" and "refused" are told apart from it by their text.
     """
-    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    from h2.config import H2Configuration  # type: ignore[import-not-found]
+    from h2.connection import H2Connection  # type: ignore[import-not-found]
+
+    connection = H2Connection(H2Configuration(client_side=True))
     with socket.socket(socket.AF_UNIX) as channel:
         channel.settimeout(timeout)
         try:
@@ -43,17 +46,19 @@ def call(address: Path, method: str, request: bytes, timeout: float = 120) -> by
             raise RpcError(f"rpc error: transport: {address}: {broken}") from broken
 
 
-def _answer(connection: h2.connection.H2Connection, channel: socket.socket) -> bytes:
+def _answer(connection: Any, channel: socket.socket) -> bytes:
+    from h2 import events  # type: ignore[import-not-found]
+
     body = b""
     status: dict[str, str] = {}
     while data := channel.recv(65536):
         for event in connection.receive_data(data):
-            if isinstance(event, h2.events.DataReceived):
+            if isinstance(event, events.DataReceived):
                 body += event.data
                 connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            elif isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
+            elif isinstance(event, events.ResponseReceived | events.TrailersReceived):
                 status |= {_text(name): _text(value) for name, value in event.headers}
-            elif isinstance(event, h2.events.StreamEnded | h2.events.StreamReset):
+            elif isinstance(event, events.StreamEnded | events.StreamReset):
                 if status.get("grpc-status", "2") != "0":
                     raise RpcError(f"rpc error: code = {status.get('grpc-status')} desc = {status.get('grpc-message')}")
                 return body[5:]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.e2e.standins import kubelet_options, versions
+from tests.e2e.standins import kubelet_options, pace, versions
 from tests.e2e.standins.cri import Runtime
 from tests.e2e.standins.grpc import RpcError
 from tests.e2e.standins.kubelet_options import Options, RefusedError
@@ -35,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     except RefusedError as refused:
         say(f'E "command failed" err="{refused}"')
         return 1
-    _run(Manager(runtime, Path(options.static_pod_path or "/nonexistent"), options.cgroup_driver, say))
+    folder = Path(options.static_pod_path or "/nonexistent")
+    _run(Manager(runtime, folder, options.cgroup_driver, say, pace.own()))
     return 0
 
 
@@ -93,5 +94,5 @@ def _run(manager: Manager) -> None:
     while not over.is_set():
         started = time.monotonic()
         manager.sync()
-        over.wait(max(0.0, 1 - (time.monotonic() - started)))
+        over.wait(max(0.0, pace.RELIST - (time.monotonic() - started)))
     manager.stop_probing()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import yaml
 
@@ -28,6 +30,10 @@ class Pod:
     spec: dict[str, Any]
 
     @property
+    def full_name(self) -> str:
+        return full_name(self.labels())
+
+    @property
     def grace(self) -> int:
         return int(self.spec.get("terminationGracePeriodSeconds", 30))
 
@@ -39,16 +45,43 @@ class Pod:
         return {UID: self.uid, POD: self.name, NAMESPACE: self.namespace}
 
     def volume_path(self, volume: str) -> Path:
-        """The folder or file of a hostPath volume, made if its type says so. Raises ValueError if it is not there."""
+        """The folder or file of a hostPath volume, made if its type says so. Raises ValueError if it is none.
+
+        Without a type nothing is looked at: the runtime makes a folder of what is missing.
+        Source: kubernetes/kubernetes pkg/volume/hostpath/host_path.go, checkTypeInternal.
+        """
         host_path = next(item["hostPath"] for item in self.spec["volumes"] if item["name"] == volume)
         path, kind = Path(host_path["path"]), host_path.get("type", "")
-        if kind == "DirectoryOrCreate":
-            path.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if kind.startswith("Directory") and not path.is_dir():
+        if kind == "DirectoryOrCreate" and not path.exists():
+            with contextlib.suppress(FileExistsError):  # a dangling link: the runtime then refuses
+                path.mkdir(mode=0o755, parents=True)
+        elif kind in ("DirectoryOrCreate", "Directory") and not path.is_dir():
             raise ValueError(f"hostPath type check failed: {path} is not a directory")
-        if not path.exists():
-            raise ValueError(f"hostPath type check failed: {path} does not exist")
+        elif kind == "File" and not path.is_file():
+            raise ValueError(f"hostPath type check failed: {path} is not a file")
+        elif kind not in ("", "Directory", "DirectoryOrCreate", "File"):
+            raise ValueError(f"this stand-in does not know the hostPath type {kind}")
         return path
+
+
+def full_name(labels: Mapping[str, str]) -> str:
+    """What may run only once at a time: a Pod's name and namespace, as the runtime's labels have them."""
+    return f"{labels.get(NAMESPACE, '')}/{labels.get(POD, '')}"
+
+
+class Labelled(Protocol):
+    """What a runtime lists: a sandbox or a container."""
+
+    @property
+    def labels(self) -> dict[str, str]: ...
+
+
+Listed = TypeVar("Listed", bound=Labelled)
+
+
+def of(uid: str, listed: Iterable[Listed]) -> list[Listed]:
+    """What belongs to the Pod of that UID."""
+    return [item for item in listed if item.labels.get(UID) == uid]
 
 
 def read(path: Path) -> Pod:

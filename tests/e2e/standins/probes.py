@@ -8,14 +8,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.e2e.standins.pace import Pace
+
 
 class Prober:
     """Probes one container until stopped; calls `kill` with the reason when it is to be restarted."""
 
-    def __init__(self, container: dict[str, Any], kill: Callable[[str], None], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, container: dict[str, Any], kill: Callable[[str], None], say: Callable[[str], None], pace: Pace
+    ) -> None:
         self._container = container
         self._kill = kill
         self._say = say
+        self._pace = pace
         self._over = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -30,7 +35,7 @@ class Prober:
 
     def _repeat(self, name: str, probe: dict[str, Any], *, until_success: bool) -> None:
         failures = 0
-        self._over.wait(probe.get("initialDelaySeconds", 0))
+        self._over.wait(self._pace.of(probe.get("initialDelaySeconds", 0)))
         while not self._over.is_set():
             started = time.monotonic()
             problem = self._ask(probe)
@@ -46,7 +51,8 @@ class Prober:
                 if failures >= probe.get("failureThreshold", 3):
                     self._kill(f"container {self._container['name']} failed {name.lower()} probe, will be restarted")
                     return
-            self._over.wait(max(0.0, probe.get("periodSeconds", 10) - (time.monotonic() - started)))
+            period = self._pace.of(probe.get("periodSeconds", 10))
+            self._over.wait(max(0.0, period - (time.monotonic() - started)))
 
     def _ask(self, probe: dict[str, Any]) -> str:
         """Why the probe failed, or "" if it did not."""
