@@ -97,7 +97,7 @@ def digest(seed: str) -> str:
 
 
 def receipt(made: dict[str, Any], index: int = 0, /, *, minutes: int = 60, **changes: Any) -> bytes:
-    """What ``templates/install/receipt.sh`` writes after a run that ended ``minutes`` after the issue."""
+    """What ``templates/install/transaction/receipt.sh`` writes after a run that ended ``minutes`` after the issue."""
     of = made["hosts"][index]
     ended = ISSUED + timedelta(minutes=minutes)
     content = {

@@ -13,46 +13,48 @@ from bundlegen.system.resources import template_text
 
 PARTS: Final[tuple[str, ...]] = (
     "header.sh",
-    "log.sh",
-    "bundle.sh",
-    "unseal.sh",
-    "netinfo.sh",
-    "lock.sh",
-    "verdicts.sh",
-    "journal.sh",
-    "place.sh",
-    "kubelet.sh",
-    "pod.sh",
-    "pieces.sh",
-    "images.sh",
-    "http.sh",
-    "probe.sh",
-    "health.sh",
-    "checks-host.sh",
-    "checks-runtime.sh",
-    "checks-state.sh",
-    "preflight.sh",
-    "plan.sh",
-    "receipt.sh",
-    "undo.sh",
-    "rollback.sh",
-    "hygiene.sh",
-    "bake.sh",
-    "look.sh",
-    "firstboot.sh",
-    "usage.sh",
     "main.sh",
+    "core/usage.sh",
+    "core/log.sh",
+    "core/lock.sh",
+    "core/verdicts.sh",
+    "bundle/payload.sh",
+    "bundle/pieces.sh",
+    "bundle/unseal.sh",
+    "checks/host.sh",
+    "checks/runtime.sh",
+    "checks/state.sh",
+    "checks/preflight.sh",
+    "transaction/journal.sh",
+    "transaction/plan.sh",
+    "transaction/place.sh",
+    "transaction/receipt.sh",
+    "transaction/undo.sh",
+    "transaction/rollback.sh",
+    "host/network.sh",
+    "host/images.sh",
+    "host/kubelet.sh",
+    "host/pod.sh",
+    "health/http.sh",
+    "health/probe.sh",
+    "health/report.sh",
+    "golden/hygiene.sh",
+    "golden/bake.sh",
+    "golden/search.sh",
+    "golden/firstboot.sh",
 )
-"""File names in templates/install, in the order in which they are joined; the first is the header."""
+"""Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest."""
 
 _DIALECT = "# shellcheck shell=bash\n"
+_CALL = 'main "$@"\n'
 
 
 def join(parts: Mapping[str, str]) -> str:
     """The text of install.sh from the texts of its parts, by name.
 
     The header keeps its first line (the shebang); every other part loses the line that tells shellcheck
-    its dialect. Raises KeyError for a missing part and ValueError for a part that is not as agreed.
+    its dialect. The last line calls ``main``, so that a script that is cut off does nothing.
+    Raises KeyError for a missing part and ValueError for a part that is not as agreed.
     """
     header, *others = PARTS
     texts = [parts[header]]
@@ -64,7 +66,7 @@ def join(parts: Mapping[str, str]) -> str:
     for name, text in zip(PARTS, texts, strict=True):
         if "\r" in text or not text.endswith("\n"):
             raise ValueError(f"{name} must have LF line ends, and end with one")
-    return "\n".join(text.strip("\n") + "\n" for text in texts)
+    return "\n".join(text.strip("\n") + "\n" for text in (*texts, _CALL))
 
 
 @lru_cache(maxsize=1)

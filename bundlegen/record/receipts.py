@@ -40,7 +40,7 @@ class Changed(_Model):
 
 
 class Receipt(_Model):
-    """What a host says of one run (templates/install/receipt.sh)."""
+    """What a host says of one run (templates/install/transaction/receipt.sh)."""
 
     format: Literal[1]
     cluster: str

@@ -222,7 +222,7 @@ def _all(change: Change) -> str:
 
 
 def _install_says(change: Change, index: int, host: Host) -> tuple[str, ...]:
-    """As ``level_text`` in ``templates/install/health.sh`` says it after each host of a run in order."""
+    """As ``level_text`` in ``templates/install/health/report.sh`` says it after each host of a run in order."""
     count, running = len(change.hosts), index + 1
     need = count // 2 + 1
     if running == count:

@@ -20,7 +20,9 @@ In the table, so that a stub is judged without makeself installed. A change to w
 lines; those of a release stay, for the bundles that are out there.
 """
 
-INSTALLERS: Final[dict[str, str]] = {}
+INSTALLERS: Final = {
+    "4d2091cd63a28314a035e7dcba0a444c3eefda9b73cfb2b3e5025cd4c64cd470": "0.1.0",
+}
 """bundlegen's version by the SHA-256 of its install.sh, for the releases before this one; 0.1.0 is the first."""
 
 

@@ -6,7 +6,7 @@
 # It needs bash 4.4, systemd, coreutils and openssl, and uses no network but to ask etcd for its health.
 #
 # Words: a step is written to a journal before it is done, so that it can be undone; a generation is a
-# finished journal with the files it replaced. `main`, at the end, is the table of contents.
+# finished journal with the files it replaced. `main`, which comes next, is the table of contents.
 #
 # Functions that answer yes or no are called in conditions throughout, where errexit does not apply;
 # each returns its own answer explicitly, so these three optional warnings have nothing to say here:

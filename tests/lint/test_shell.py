@@ -67,7 +67,7 @@ def test_install_sh_runs_nothing_before_it_is_whole(rendered: dict[str, str]) ->
 
 
 def test_the_parts_are_in_the_house_format() -> None:
-    check([*SHFMT, *(os.fspath(path) for path in sorted((ROOT / "templates/install").glob("*.sh")))])
+    check([*SHFMT, *(os.fspath(path) for path in sorted((ROOT / "templates/install").rglob("*.sh")))])
 
 
 def test_scripts() -> None:

@@ -37,7 +37,7 @@ def test_wheel_holds_exactly_the_package_and_the_templates(wheel: Path) -> None:
     code = {file.as_posix() for file in project_files() if file.parts[0] == "bundlegen"}
     templates = {f"bundlegen/{file.as_posix()}" for file in project_files() if file.parts[0] == "templates"}
     assert {"bundlegen/cli.py", "bundlegen/pki/store.py", "bundlegen/py.typed"} <= code
-    assert {"bundlegen/templates/kubeadmcfg.yaml.j2", "bundlegen/templates/install/main.sh"} <= templates
+    assert {"bundlegen/templates/kubeadmcfg.yaml.j2", "bundlegen/templates/install/core/log.sh"} <= templates
     about = {
         f"{DIST_INFO}/{name}"
         for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt")

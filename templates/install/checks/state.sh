@@ -17,23 +17,23 @@ check_data_dir() {
 
 # check_leftovers: certificates of another cluster, a control plane, a foreign etcd Pod.
 check_leftovers() {
-  local path found='' file folder=${CONF[STATIC_POD_MANIFEST]%/*}
+  local path left='' file folder=${CONF[STATIC_POD_MANIFEST]%/*}
   for path in "${ENTRY_PATH[@]}"; do
     [[ ${path} == "${CONF[PKI_DIR]}"/* && -e ${ROOT}${path} ]] || continue
-    ours "${path}" || found+=" ${path} is not of this cluster;"
+    ours "${path}" || left+=" ${path} is not of this cluster;"
   done
   if [[ -e ${ROOT}${CONF[STATIC_POD_MANIFEST]} ]] && ! own_member; then
-    found+=" ${CONF[STATIC_POD_MANIFEST]} is there already;"
+    left+=" ${CONF[STATIC_POD_MANIFEST]} is there already;"
   fi
   for file in "${ROOT}${folder}"/*; do
     [[ -f ${file} && ${file} != "${ROOT}${CONF[STATIC_POD_MANIFEST]}" ]] || continue
-    found+=" ${file#"${ROOT}"} is a static Pod of something else;"
+    left+=" ${file#"${ROOT}"} is a static Pod of something else;"
   done
   for path in /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf; do
-    [[ ! -e ${ROOT}${path} ]] || found+=" ${path} shows that this host belongs to a Kubernetes cluster, from which its kubelet would be taken;"
+    [[ ! -e ${ROOT}${path} ]] || left+=" ${path} shows that this host belongs to a Kubernetes cluster, from which its kubelet would be taken;"
   done
-  if [[ -n ${found} ]]; then
-    verdict leftovers failed "this host is not free:${found%;}" \
+  if [[ -n ${left} ]]; then
+    verdict leftovers failed "this host is not free:${left%;}" \
       "Move these files away if nobody needs them, or use another host; nothing is overwritten unasked."
   else
     verdict leftovers ok "no leftovers of another cluster"
