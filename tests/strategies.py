@@ -20,9 +20,15 @@ dns_names = st.lists(labels, min_size=1, max_size=3).map(".".join)
 path_parts = st.from_regex(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]{0,11}", fullmatch=True)
 folders = st.lists(path_parts, min_size=1, max_size=3).map(lambda parts: "/srv/" + "/".join(parts))
 flag_values = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30).filter(lambda s: "$(" not in s)
-free_flags = st.sampled_from(
-    ["snapshot-count", "quota-backend-bytes", "heartbeat-interval", "log-level", "max-txn-ops"]
-)
+numbers = st.integers(0, 2**31).map(str)
+free_flags = {
+    "snapshot-count": numbers,
+    "quota-backend-bytes": numbers,
+    "heartbeat-interval": numbers,
+    "pre-vote": st.sampled_from(["true", "false"]),
+    "log-level": flag_values,
+    "auto-compaction-retention": flag_values,
+}
 json_leaves = (
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(LETTERS + " :#-{}[]'\"%$\\", max_size=12)
 )
@@ -104,7 +110,7 @@ def specifications(draw: st.DrawFn, *, max_hosts: int = 5) -> dict[str, Any]:
                 "imageRepository": st.sampled_from(["registry.example.net:5000/mirror", "localhost:5000"]),
                 "dataDir": folders.map(lambda folder: f"{folder}/data"),
                 "initialClusterToken": st.text(LETTERS + DIGITS, min_size=1, max_size=40),
-                "extraArgs": st.dictionaries(free_flags, flag_values, max_size=3),
+                "extraArgs": st.fixed_dictionaries({}, optional=free_flags),
             },
         ),
         "manifest": st.sampled_from(["kubeadm", "rendered"]),

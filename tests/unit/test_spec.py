@@ -118,8 +118,16 @@ def test_numbers_of_hosts_that_few_want(count: int, expected: list[str]) -> None
             "etcd.imageRepository: the image will be registry.example.net/etcd/etcd",
         ),
         (
-            {"kubernetesVersion": "v1.34.0", "etcd": {"extraArgs": {"experimental-x": "1"}}},
-            "etcd.extraArgs.experimental-x: --experimental flags end with etcd 3.7",
+            {"kubernetesVersion": "v1.34.0", "etcd": {"extraArgs": {"experimental-memory-mlock": "true"}}},
+            "etcd.extraArgs.experimental-memory-mlock: --experimental flags end with etcd 3.7",
+        ),
+        (
+            {"etcd": {"extraArgs": {"snapshot": "1"}}},
+            "etcd.extraArgs.snapshot: does nothing in etcd 3.5.15 of kubeadm v1.31.4",
+        ),
+        (
+            {"kubernetesVersion": "v1.36.0", "etcd": {"imageTag": "3.8.1-0", "extraArgs": {"snapshot-cout": "1"}}},
+            "etcd.extraArgs.snapshot-cout: etcd 3.7, the newest that bundlegen knows, has no such flag",
         ),
         (
             {"etcd": {"extraArgs": {"unsafe-no-fsync": "true"}}},
@@ -142,7 +150,16 @@ def test_warnings(fields: dict[str, Any], expected: str) -> None:
         {"kubernetesVersion": "v1.22.3", "etcd": {"imageTag": "3.5.6-0"}},
         {"kubernetesVersion": "v1.37.0"},
         {"etcd": {"extraArgs": {"wal-dir": "/var/lib/etcd/wal"}}},
-        {"etcd": {"extraArgs": {"experimental-x": "1"}}},
+        {"etcd": {"extraArgs": {"experimental-memory-mlock": "true", "enable-v2": "true", "log-level": ""}}},
+        {"etcd": {"extraArgs": {"enable-grpc-gateway": "true", "quota-backend-bytes": "0x80000000"}}},
+        {
+            "kubernetesVersion": "v1.31.4",
+            "etcd": {"imageTag": "3.5.16-0", "extraArgs": {"experimental-compaction-sleep-interval": "1h2m3.5s"}},
+        },
+        {
+            "kubernetesVersion": "v1.34.1",
+            "etcd": {"extraArgs": {"feature-gates": "InitialCorruptCheck=true,LeaseCheckpoint=1"}},
+        },
         {"etcd": {"dataDir": "/data"}},
         {
             "kubelet": {
@@ -166,6 +183,20 @@ def test_warnings(fields: dict[str, Any], expected: str) -> None:
 )
 def test_nothing_to_say(fields: dict[str, Any]) -> None:
     assert warnings(**fields) == []
+
+
+@pytest.mark.parametrize("tag", ["latest", "corp-2026", "sha-3f2a", "v4"])
+@pytest.mark.parametrize(("flag", "value"), [("enable-v22", "true"), ("max-learners", "2"), ("log-output", "stdout")])
+def test_a_tag_that_does_not_say_its_version_makes_unknown_flags_warnings(tag: str, flag: str, value: str) -> None:
+    found = warnings(etcd={"imageTag": tag, "extraArgs": {flag: value}})
+    assert found[0] == f"etcd.imageTag: {tag} does not say which etcd it is"
+    assert len(found) == 2
+    assert found[1].startswith(f"etcd.extraArgs.{flag}: etcd 3.5.15, which kubeadm v1.31.4 expects,")
+
+
+def test_flags_are_not_judged_by_a_version_that_is_wrong_itself() -> None:
+    checked = check(spec(kubernetesVersion="v1.340", etcd={"extraArgs": {"enable-v2": "true", "pre-vote": "maybe"}}))
+    assert [found.field for found in checked.problems] == ["kubernetesVersion", "etcd.extraArgs.pre-vote"]
 
 
 def test_what_rests_on_a_broken_field_is_not_reported() -> None:
