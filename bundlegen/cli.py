@@ -66,17 +66,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Final
 
 from bundlegen import __version__
+from bundlegen.commands.arguments import Arguments, typed
 from bundlegen.errors import EXIT_BUG, EXIT_OK, BundlegenError, UsageError
 from bundlegen.system.signals import Signals, Stopped
-
-if TYPE_CHECKING:
-    from bundlegen.system.console import Console
 
 COMMANDS: Final = (
     "init",
@@ -93,48 +90,13 @@ COMMANDS: Final = (
     "packer",
     "schema",
 )
+"""Each is a module in ``commands/`` that has ``run(arguments, console) -> int``, loaded when it is asked for."""
+
 _PROG: Final = "bundlegen"
 
 # pydantic looks through every installed package for plugins of its own, which costs a fifth of all importing, and would
 # let a stranger's code see the specification.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """The command line, typed."""
-
-    command: str
-    spec: Path
-    bundle: Path
-    folder: Path
-    paths: tuple[Path, ...]
-    old: Path
-    new: Path
-    cluster: str
-    at: str
-    allowed_signers: Path | None
-    signer: str
-    pairs: tuple[str, ...]
-    output: Path
-    output_given: bool
-    pki: Path
-    jobs: int | None
-    replace: bool
-    sign_key: Path | None
-    seal: bool
-    base: bool
-    shared_images: bool
-    split: str | None
-    extension: str | None
-    previous: Path | None
-    change: Path
-    receipts: tuple[Path, ...]
-    metrics: Path | None
-    of_change: bool
-    json: bool
-    quiet: bool
-    verbose: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -169,51 +131,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(words: Sequence[str]) -> Arguments | None:
     """The arguments in ``words``; None where the text was asked for and printed. Raises UsageError."""
-    from docopt import DocoptExit, docopt
-
     if list(words) in (["--version"], ["-V"]):
         print(f"{_PROG} {__version__}")
         return None
     if "--help" in words or "-h" in words:
         print((__doc__ or "").strip())
         return None
+    from docopt import DocoptExit, docopt
+
     try:
         found: Mapping[str, Any] = docopt(__doc__ or "", argv=list(words), default_help=False)
     except (DocoptExit, SystemExit) as error:
         raise UsageError(_usage_problem(words), hint=f"{_PROG} --help lists the commands and options") from error
-    return Arguments(
-        command=next(command for command in COMMANDS if found[command]),
-        spec=Path(found["SPEC"] or ""),
-        bundle=Path(found["BUNDLE"] or ""),
-        folder=Path(found["DIR"] or ""),
-        cluster=found["CLUSTER"] or "",
-        old=Path(found["OLD"] or ""),
-        new=Path(found["NEW"] or ""),
-        paths=tuple(map(Path, found["PATH"])),
-        at=found["--at"] or "",
-        allowed_signers=Path(found["--allowed-signers"]) if found["--allowed-signers"] else None,
-        signer=found["--signer"] or "",
-        pairs=tuple(found["NAME=ADDRESS"]),
-        output=Path(found["--output"]),
-        output_given=any(word.split("=")[0] == "--output" for word in words),
-        pki=Path(found["--pki"]),
-        jobs=_jobs(found["--jobs"]),
-        replace=found["--replace"],
-        seal=found["--seal"],
-        base=found["--base"],
-        shared_images=found["--shared-images"],
-        sign_key=Path(found["--sign-key"]) if found["--sign-key"] else None,
-        split=found["--split"],
-        extension=found["--extension"],
-        previous=Path(found["--previous"]) if found["--previous"] else None,
-        change=Path(found["CHANGE"] or ""),
-        receipts=tuple(map(Path, found["RECEIPT"])),
-        metrics=Path(found["--metrics"]) if found["--metrics"] else None,
-        of_change=found["change"],
-        json=found["--json"],
-        quiet=found["--quiet"],
-        verbose=found["--verbose"],
-    )
+    return typed(found, next(command for command in COMMANDS if found[command]), words)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -222,114 +152,9 @@ def _run(words: Sequence[str]) -> int:
         return EXIT_OK
     from bundlegen.system.console import Console
 
-    build: dict[str, Callable[[Arguments, Console], int]] = {
-        "init": _init,
-        "build": _build,
-        "plan": _plan,
-        "images": _images,
-        "inspect": _inspect,
-        "extract": _extract,
-        "verify": _verify,
-        "audit": _audit,
-        "diff": _diff,
-        "unlock-codes": _unlock_codes,
-        "reconcile": _reconcile,
-        "packer": _packer,
-        "schema": _schema,
-    }
-    return build[arguments.command](arguments, Console(quiet=arguments.quiet))
-
-
-def _init(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import build
-
-    return build.init(arguments.pairs, arguments.output if arguments.output_given else None, console)
-
-
-def _build(arguments: Arguments, console: Console) -> int:
-    from bundlegen.change import parts
-    from bundlegen.change.build import Options
-    from bundlegen.commands import build
-
-    options = Options(
-        arguments.output, arguments.pki, arguments.jobs, arguments.replace, arguments.sign_key, arguments.seal
-    )
-    options = replace(
-        options,
-        attachments=parts.attachments(arguments.split, arguments.extension),
-        previous=arguments.previous,
-        base=arguments.base,
-        shared_images=arguments.shared_images,
-    )
-    return build.build(arguments.spec, options, console, as_json=arguments.json)
-
-
-def _plan(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import build
-
-    return build.plan(arguments.spec, arguments.pki, console, as_json=arguments.json, base=arguments.base)
-
-
-def _images(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import build
-
-    return build.images(arguments.spec, console, as_json=arguments.json)
-
-
-def _inspect(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import verify
-
-    return verify.inspect(arguments.bundle, console, as_json=arguments.json)
-
-
-def _extract(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import verify
-
-    return verify.extract(arguments.bundle, arguments.folder, console)
-
-
-def _verify(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import verify
-
-    asked = verify.Asked(arguments.at, arguments.allowed_signers, arguments.signer)
-    return verify.verify(arguments.paths, asked, console, as_json=arguments.json)
-
-
-def _audit(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import verify
-
-    return verify.audit(arguments.folder, console, as_json=arguments.json)
-
-
-def _diff(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import verify
-
-    return verify.diff(arguments.old, arguments.new, console, as_json=arguments.json)
-
-
-def _unlock_codes(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import verify
-
-    output = arguments.output if arguments.output_given else None
-    return verify.unlock_codes(arguments.cluster, arguments.pki, output, console)
-
-
-def _reconcile(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import reconcile
-
-    return reconcile.reconcile(arguments.change, arguments.receipts, arguments.metrics, console, as_json=arguments.json)
-
-
-def _packer(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import packer
-
-    return packer.packer(arguments.spec, arguments.output, console, replace=arguments.replace, as_json=arguments.json)
-
-
-def _schema(arguments: Arguments, console: Console) -> int:
-    from bundlegen.commands import build, reconcile
-
-    return reconcile.schema(console) if arguments.of_change else build.schema(console)
+    command = import_module(f"bundlegen.commands.{arguments.command.replace('-', '_')}")
+    code: int = command.run(arguments, Console(quiet=arguments.quiet))
+    return code
 
 
 def _usage_problem(words: Sequence[str]) -> str:
@@ -342,11 +167,3 @@ def _usage_problem(words: Sequence[str]) -> str:
     if words[0] not in COMMANDS and not words[0].startswith("-"):
         return f"unknown command {words[0]!r}"
     return "this command does not take these arguments"
-
-
-def _jobs(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
-        raise UsageError(f"--jobs {text}: not a number from 1 to 1024", hint="leave it out to use every processor")
-    return int(text)

@@ -1,113 +1,53 @@
-"""What the commands print: each works through one module and shows the result for people or as JSON."""
+"""``bundlegen build``: make the change, and say what was made and what comes next."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import shlex
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bundlegen import layout
-from bundlegen.errors import EXIT_OK, OutputError
+from bundlegen.change import build as recipe
+from bundlegen.change import parts
+from bundlegen.change.build import Built
+from bundlegen.commands.arguments import Arguments
+from bundlegen.errors import EXIT_OK
+from bundlegen.system.console import Console
 from bundlegen.system.text import size, table
 
-if TYPE_CHECKING:
-    from bundlegen.change.build import Built, Options
-    from bundlegen.change.listing import Files, Listing
-    from bundlegen.system.console import Console
 
-
-def init(pairs: tuple[str, ...], output: Path | None, console: Console) -> int:
-    """Write a commented cluster.yaml. Raises UsageError, and OutputError where ``output`` cannot be made."""
-    from bundlegen.spec.starter import specification
-    from bundlegen.system.resources import template_text
-
-    text = specification(pairs, template_text)
-    if output is None:
-        console.result(text.rstrip("\n"))
-        return EXIT_OK
-    try:
-        with output.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError as error:
-        raise OutputError(f"{output} exists and is left as it is", hint="choose another name with --output") from error
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {output}: {error.strerror}", hint="choose another place with --output"
-        ) from error
-    console.remark(f"wrote {output}; next: bundlegen build {shlex.quote(str(output))}")
-    return EXIT_OK
-
-
-def build(spec: Path, options: Options, console: Console, *, as_json: bool) -> int:
-    """Build, and say what was built and what comes next."""
-    from bundlegen.change import build as recipe
+def run(arguments: Arguments, console: Console) -> int:
+    """Build, and say what was built and what comes next. Raises what :func:`bundlegen.change.build.build` raises."""
+    options = recipe.Options(
+        output=arguments.output,
+        pki=arguments.pki,
+        jobs=arguments.jobs,
+        replace=arguments.replace,
+        sign_key=arguments.sign_key,
+        seal=arguments.seal,
+        attachments=parts.attachments(arguments.split, arguments.extension),
+        previous=arguments.previous,
+        base=arguments.base,
+        shared_images=arguments.shared_images,
+    )
 
     def tell(sentences: tuple[str, ...]) -> None:
         for sentence in _issued(sentences):
             console.remark(sentence)
 
     with console.steps() as steps:
-        built = recipe.build(spec, options, steps, steps.stop, tell)
+        built = recipe.build(arguments.spec, options, steps, steps.stop, tell)
     for warning in built.warnings:
         console.warn(warning)
-    if as_json:
+    if arguments.json:
         outcome = {"folder": str(built.folder), "written": built.written, "issued": list(built.issued)}
-        console.result(_json({**outcome, "warnings": list(built.warnings), "change": built.record}))
+        console.data({**outcome, "warnings": list(built.warnings), "change": built.record})
         return EXIT_OK
     if not built.written:
         console.remark(f"{built.folder} is there already, byte for byte; nothing was changed")
     console.result(_built(built))
     return EXIT_OK
-
-
-def plan(spec: Path, pki: Path, console: Console, *, as_json: bool, base: bool = False) -> int:
-    """Print what build would put where."""
-    from bundlegen.change import listing
-
-    found = listing.listing(spec, pki, base=base)
-    for warning in found.warnings:
-        console.warn(warning)
-    console.result(_json(_listing_data(found)) if as_json else _listing(found))
-    return EXIT_OK
-
-
-def images(spec: Path, console: Console, *, as_json: bool) -> int:
-    """Print what to fetch on a machine with a network, for hosts with this machine's architecture."""
-    from bundlegen.images import contents, wanted
-    from bundlegen.spec.load import load
-
-    cluster = load(spec, with_images=False).cluster
-    machine = platform.machine()
-    architecture = next((ours for ours, theirs in contents.MACHINES.items() if theirs == machine), "amd64")
-    rows = [(name, wanted.fetch_command(name, architecture)) for name in wanted.needed(cluster)]
-    if as_json:
-        found = [
-            {"image": name, "file": f"images/{wanted.file_name(name)}", "command": list(words)} for name, words in rows
-        ]
-        console.result(_json({"cluster": cluster.name, "architecture": architecture, "images": found}))
-        return EXIT_OK
-    console.result("\n".join(["mkdir -p images", *(shlex.join(words) for _, words in rows)]))
-    console.remark(
-        f"for hosts that are {architecture}; for others, change --override-arch. Run it on a machine with a network, "
-        f"copy images/ next to {spec}, and add to that: images: [images/*.tar]"
-    )
-    return EXIT_OK
-
-
-def schema(console: Console) -> int:
-    """Print the JSON Schema of the specification."""
-    from bundlegen.spec.schema import json_schema
-
-    console.result(_json(json_schema()))
-    return EXIT_OK
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _day(moment: datetime) -> str:
@@ -163,38 +103,3 @@ def _issued(sentences: tuple[str, ...]) -> list[str]:
     if len(plain) <= 1:
         return [f"issued {sentence.removesuffix(_PLAINLY_NEW)}" for sentence in plain] + told
     return [f"issued {len(plain)} certificates and their keys", *told]
-
-
-def _listing(found: Listing) -> str:
-    lines = []
-    for host, rows in found.hosts:
-        lines += _files(f"{layout.bundle_name(host)}: {len(rows)} files for {host}", rows)
-    if found.base is not None:
-        lines += _files(
-            f"{layout.bundle_name(layout.BASE)}: {len(found.base)} files for images of all hosts", found.base
-        )
-    lines.append("To be issued:" if found.issue else "Nothing is to be issued: the store has every certificate.")
-    lines += [f"  {sentence}" for sentence in found.issue]
-    return "\n".join(lines)
-
-
-def _files(title: str, rows: Files) -> list[str]:
-    cells = [(f"{mode:04o}", destination, what) for destination, mode, what in rows]
-    return [title, *(f"  {line}" for line in table(("MODE", "PATH", "WHAT"), cells).splitlines()), ""]
-
-
-def _files_data(name: str, rows: Files) -> dict[str, Any]:
-    return {
-        "bundle": layout.bundle_name(name),
-        "files": [{"path": path, "mode": f"{mode:04o}", "what": what} for path, mode, what in rows],
-    }
-
-
-def _listing_data(found: Listing) -> dict[str, Any]:
-    return {
-        "cluster": found.cluster.name,
-        "hosts": [{"name": host, **_files_data(host, rows)} for host, rows in found.hosts],
-        "base": None if found.base is None else _files_data(layout.BASE, found.base),
-        "issue": list(found.issue),
-        "warnings": list(found.warnings),
-    }

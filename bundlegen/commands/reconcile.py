@@ -1,43 +1,32 @@
-"""What the commands about the change record print: for people, or as JSON."""
+"""``bundlegen reconcile``: which host has run what, by the receipts."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK, VerificationError
+from bundlegen.record import metrics, reading
+from bundlegen.record.receipts import Outcome, Reconciled, reconcile
+from bundlegen.record.schema import Change
 from bundlegen.system import clock
+from bundlegen.system.console import Console
 from bundlegen.system.text import printable, table
 
-if TYPE_CHECKING:
-    from bundlegen.record.receipts import Outcome, Reconciled
-    from bundlegen.record.schema import Change
-    from bundlegen.system.console import Console
 
-
-def schema(console: Console) -> int:
-    """Print the JSON Schema of change.json."""
-    from bundlegen.record.schema import json_schema
-
-    console.result(json.dumps(json_schema(), indent=2, ensure_ascii=False))
-    return EXIT_OK
-
-
-def reconcile(path: Path, receipts: tuple[Path, ...], metrics: Path | None, console: Console, *, as_json: bool) -> int:
-    """Say which host has run the change at ``path``, by the receipts; 0 where all have, otherwise as a verification.
+def run(arguments: Arguments, console: Console) -> int:
+    """Say which host has run the change, by the receipts; 0 where all have, otherwise as a verification.
 
     Raises UsageError, VerificationError and OutputError.
     """
-    from bundlegen.record import metrics as exporter
-    from bundlegen.record import reading
-    from bundlegen.record.receipts import reconcile as judge
-
-    change = reading.change(path)
-    found = judge(change, reading.receipts(receipts), clock.now())
-    if metrics is not None:
-        reading.write_metrics(metrics, exporter.render(change, found))
-    console.result(json.dumps(_data(change, found), indent=2) if as_json else _text(change, found))
+    change = reading.change(arguments.change)
+    found = reconcile(change, reading.receipts(arguments.receipts), clock.now())
+    if arguments.metrics is not None:
+        reading.write_metrics(arguments.metrics, metrics.render(change, found))
+    if arguments.json:
+        console.data(_data(change, found))
+    else:
+        console.result(_text(change, found))
     return EXIT_OK if found.complete else VerificationError.exit_code
 
 

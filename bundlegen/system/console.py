@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from types import TracebackType
@@ -30,6 +31,10 @@ class Console:
             raise OutputError(
                 f"cannot write the result to standard output: {error.strerror}", hint="free some space and try again"
             ) from error
+
+    def data(self, value: Any) -> None:
+        """A result as JSON, in ASCII: no terminal is steered by it, and no encoding is in its way. Raises as result."""
+        self.result(json.dumps(value, indent=2))
 
     def remark(self, text: str) -> None:
         """Something worth knowing."""

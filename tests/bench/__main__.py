@@ -23,7 +23,10 @@ from tests.building import BUNDLEGEN, specification, write
 
 BY_HAND = Path(__file__).parent / "byhand.sh"
 PHASES = (
-    ("starting and importing", "import bundlegen.change.build, bundlegen.commands.build, bundlegen.pki.store"),
+    (
+        "starting and importing",
+        "import bundlegen.cli, bundlegen.commands.build",
+    ),
     ("one RSA-2048 key", "from bundlegen.pki import entropy; entropy.new_key('RSA-2048')"),
     ("one ECDSA-P256 key", "from bundlegen.pki import entropy; entropy.new_key('ECDSA-P256')"),
     ("makeself's stub", "from bundlegen.bundle import stub; stub.make_stub()"),

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from bundlegen import cli
+
 PACKAGE = Path(__file__).parents[2] / "bundlegen"
 
 # From the top. A floor is a folder, but for the few modules that lie in none.
@@ -173,6 +175,15 @@ def test_folders_hold_no_code_of_their_own() -> None:
     folders = [name for name in modules() if any(other.startswith(f"{name}.") for other in modules())]
     assert "pki" in folders
     assert [name for name in folders if len(modules()[name].body) != 1 or not ast.get_docstring(modules()[name])] == []
+
+
+def test_every_command_has_its_module() -> None:
+    files = {name.removeprefix("commands.") for name in modules() if name.startswith("commands.")}
+    assert files - {"arguments"} == {command.replace("-", "_") for command in cli.COMMANDS}
+    for command in cli.COMMANDS:
+        body = modules()[f"commands.{command.replace('-', '_')}"].body
+        run = next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == "run")
+        assert [each.arg for each in run.args.args] == ["arguments", "console"]
 
 
 def test_imports_point_down() -> None:

@@ -1,0 +1,59 @@
+"""``bundlegen plan``: what build would put where and issue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bundlegen import layout
+from bundlegen.change.listing import Files, Listing, listing
+from bundlegen.commands.arguments import Arguments
+from bundlegen.errors import EXIT_OK
+from bundlegen.system.console import Console
+from bundlegen.system.text import table
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    """Print what build would put where. Raises SpecError and StoreError."""
+    found = listing(arguments.spec, arguments.pki, base=arguments.base)
+    for warning in found.warnings:
+        console.warn(warning)
+    if arguments.json:
+        console.data(_listing_data(found))
+    else:
+        console.result(_listing(found))
+    return EXIT_OK
+
+
+def _listing(found: Listing) -> str:
+    lines = []
+    for host, rows in found.hosts:
+        lines += _files(f"{layout.bundle_name(host)}: {len(rows)} files for {host}", rows)
+    if found.base is not None:
+        lines += _files(
+            f"{layout.bundle_name(layout.BASE)}: {len(found.base)} files for images of all hosts", found.base
+        )
+    lines.append("To be issued:" if found.issue else "Nothing is to be issued: the store has every certificate.")
+    lines += [f"  {sentence}" for sentence in found.issue]
+    return "\n".join(lines)
+
+
+def _files(title: str, rows: Files) -> list[str]:
+    cells = [(f"{mode:04o}", destination, what) for destination, mode, what in rows]
+    return [title, *(f"  {line}" for line in table(("MODE", "PATH", "WHAT"), cells).splitlines()), ""]
+
+
+def _files_data(name: str, rows: Files) -> dict[str, Any]:
+    return {
+        "bundle": layout.bundle_name(name),
+        "files": [{"path": path, "mode": f"{mode:04o}", "what": what} for path, mode, what in rows],
+    }
+
+
+def _listing_data(found: Listing) -> dict[str, Any]:
+    return {
+        "cluster": found.cluster.name,
+        "hosts": [{"name": host, **_files_data(host, rows)} for host, rows in found.hosts],
+        "base": None if found.base is None else _files_data(layout.BASE, found.base),
+        "issue": list(found.issue),
+        "warnings": list(found.warnings),
+    }
