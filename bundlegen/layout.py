@@ -64,12 +64,24 @@ BASE: Final = "base"
 PACKER_DIR: Final = "packer"
 PACKER_EXAMPLE: Final = "example.pkrvars.hcl"
 
+_CHANGE: Final = re.compile(rf"{FIRST_CHANGE}|([1-9][0-9]{{0,6}})-[a-z][a-z-]{{0,63}}", re.ASCII)
 _DESTINATION: Final = re.compile(r"/?[A-Za-z0-9._+@-]+(?:/[A-Za-z0-9._+@-]+)*", re.ASCII)
 
 
 def bundle_name(host: str) -> str:
     """File name of a host's bundle in the change folder."""
     return f"{host}{BUNDLE_SUFFIX}"
+
+
+def change_name(number: int, operation: str) -> str:
+    """What a change is called: ``create`` if it is the first, then ``2-configure``."""
+    return FIRST_CHANGE if (number, operation) == (1, FIRST_CHANGE) else f"{number}-{operation}"
+
+
+def change_number(name: str) -> int | None:
+    """The number of the change called ``name``; None for what no change is called."""
+    found = _CHANGE.fullmatch(name)
+    return (int(found[1]) if found[1] else 1) if found else None
 
 
 def state_dir(cluster: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cryptography import x509
@@ -49,12 +50,13 @@ def ensure(
     asked: Cluster,
     now: datetime = NOW,
     *,
+    issues: Mapping[str, int] = MappingProxyType({}),
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Issued:
     """One run over the store below ``root``."""
-    with Store.open(root, asked, clock=at(now), entropy=entropy) as store:
-        return store.ensure(jobs=jobs, progress=progress)
+    with Store.open(root, asked.name, clock=at(now), entropy=entropy) as store:
+        return store.ensure(asked, issues, jobs=jobs, progress=progress)
 
 
 def extension_of(certificate: x509.Certificate, kind: type[x509.ExtensionType]) -> x509.Extension[Any] | None:

@@ -91,8 +91,8 @@ def build(
     stub = make_stub()
     script = install_script.install_script()
     folder = options.output / cluster.name / layout.FIRST_CHANGE
-    with Store.open(options.pki, cluster) as store:
-        issued = store.ensure(jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
+    with Store.open(options.pki, cluster.name) as store:
+        issued = store.ensure(cluster, jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
         issued_now(issued.new)
         codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
         with staging(folder) as stage, stage.scratch() as scratch:

@@ -109,7 +109,8 @@ class CertRequest:
     """Everything that decides a certificate except its key, serial, issuer and the moment of issue.
 
     ``host`` is None for the CA. ``dns_names`` and ``ip_addresses`` are in the order of the certificate. ``margin`` is
-    how far the start of validity lies before the moment of issue.
+    how far the start of validity lies before the moment of issue. ``issue`` tells a certificate from an earlier one of
+    the same content.
     """
 
     host: str | None
@@ -124,6 +125,7 @@ class CertRequest:
     algorithm: str
     validity: timedelta
     margin: timedelta
+    issue: int = 0
 
     @property
     def label(self) -> str:
@@ -169,8 +171,8 @@ def ca_request(cluster: Cluster) -> CertRequest:
     )
 
 
-def host_requests(cluster: Cluster, host: Host) -> tuple[CertRequest, ...]:
-    """The requests for the certificates of one host, in the order of :data:`CATALOG`."""
+def host_requests(cluster: Cluster, host: Host, issue: int = 0) -> tuple[CertRequest, ...]:
+    """The requests for the certificates of one host, in the order of :data:`CATALOG`; ``issue``: their number."""
     dns_names, ip_addresses = host_sans(host.name, host.address, host.extra_sans)
     organization = MASTERS if cluster.minor <= LAST_MINOR_WITH_MASTERS else None
     return tuple(
@@ -187,6 +189,7 @@ def host_requests(cluster: Cluster, host: Host) -> tuple[CertRequest, ...]:
             algorithm=cluster.pki.encryption_algorithm,
             validity=cluster.pki.certificate_validity_period,
             margin=cluster.pki.not_before_margin,
+            issue=issue,
         )
         for spec in LEAF_SPECS
     )

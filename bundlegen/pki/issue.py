@@ -103,7 +103,7 @@ def validity_window(
 
 def request_digest(request: CertRequest, issuer: x509.Certificate | None = None) -> str:
     """What tells one request from another: SHA-256 over all of it and the issuer's fingerprint, in hex."""
-    facts = {
+    facts: dict[str, object] = {
         "host": request.host,
         "name": request.name,
         "subject": request.subject,
@@ -114,6 +114,9 @@ def request_digest(request: CertRequest, issuer: x509.Certificate | None = None)
         "margin": request.margin.total_seconds(),
         "issuer": fingerprint(issuer) if issuer else "",
     }
+    # The first issue has the digest that it had before there were others.
+    if request.issue:
+        facts["issue"] = request.issue
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -53,6 +53,7 @@ def entry(
         "notAfter": stamp(certificate.not_valid_after_utc),
         "validity": int(request.validity.total_seconds()),
         "margin": int(request.margin.total_seconds()),
+        **({"issue": request.issue} if request.issue else {}),
         "issuer": fingerprint(issuer) if issuer else None,
         "fingerprint": fingerprint(certificate),
         "request": request_digest(request, issuer),
@@ -119,10 +120,11 @@ def explain(request: CertRequest, issuer: x509.Certificate | None, earlier: Entr
         ("validity period", int(request.validity.total_seconds()), earlier.get("validity")),
         ("notBeforeMargin", int(request.margin.total_seconds()), earlier.get("margin")),
         ("CA", fingerprint(issuer) if issuer else None, earlier.get("issuer")),
+        ("issue", request.issue, earlier.get("issue", 0)),
     )
     for what, now, then in pairs:
         if now != then:
-            unit = " s" if isinstance(now, int) else ""
+            unit = " s" if isinstance(now, int) and what != "issue" else ""
             values = "" if what == "CA" else f": {_word(now)}{unit}, was {_word(then)}{unit}"
             differences.append(f"{what} differs from {before}{values}")
     return f"new, {'; '.join(differences)}" if differences else f"new, {before} is not in the store"

@@ -6,9 +6,11 @@ Reads only: whether anything is then issued is the caller's choice.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bundlegen.errors import StoreError
@@ -51,14 +53,17 @@ class State:
         return tuple(request for request in self.requests if request not in self.found)
 
 
-def read(store: Path, cluster: Cluster, now: datetime) -> State:
+def read(store: Path, cluster: Cluster, now: datetime, issues: Mapping[str, int] = MappingProxyType({})) -> State:
     """Everything the store at this path has for the cluster, checked. A store that is not there has nothing.
 
-    Raises StoreError where the store is damaged, expired, or in conflict with the specification.
+    ``issues``: by host, the number of the issue of its certificates; absent: the first. Raises StoreError where the
+    store is damaged, expired, or in conflict with the specification.
     """
     about = store_json.read(store / pairs.STORE_JSON, cluster.name)
     signer = _signer(store, cluster, about)
-    requests = tuple(request for host in cluster.hosts for request in host_requests(cluster, host))
+    requests = tuple(
+        request for host in cluster.hosts for request in host_requests(cluster, host, issues.get(host.name, 0))
+    )
     past = ledger.read(store / pairs.RECORD)
     if signer is None:
         return State(about, None, requests, {}, past, past.warnings)

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from bundlegen.pki import authority, pairs, state
@@ -78,9 +79,8 @@ class Survey:
 class Store:
     """The store of one cluster, held under its lock. Made by :meth:`open`."""
 
-    def __init__(self, path: Path, cluster: Cluster, *, clock: Callable[[], datetime], entropy: Entropy) -> None:
+    def __init__(self, path: Path, *, clock: Callable[[], datetime], entropy: Entropy) -> None:
         self.path = path
-        self._cluster = cluster
         self._clock = clock
         self._entropy = entropy
 
@@ -89,16 +89,17 @@ class Store:
     def open(
         cls,
         pki_root: Path,
-        cluster: Cluster,
+        name: str,
         *,
         clock: Callable[[], datetime] = system_clock.now,
         entropy: Entropy = system_entropy,
     ) -> Iterator[Store]:
-        """The store at ``<pki_root>/<cluster name>``, made if it is not there, locked until the end of the block.
+        """The store of the cluster ``name`` below ``pki_root``, locked until the end of the block.
 
+        It is made if it is not there.
         Raises StoreError where it is not private, not ours, not writable or in use.
         """
-        path = pki_root / cluster.name
+        path = pki_root / name
         with private_umask():
             with failing_as("make", pki_root):
                 pki_root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -107,20 +108,28 @@ class Store:
             check_folder(path)
             with locked(path / pairs.LOCK):
                 sweep(path)
-                yield cls(path, cluster, clock=clock, entropy=entropy)
+                yield cls(path, clock=clock, entropy=entropy)
 
-    def ensure(self, *, jobs: int | None = None, progress: Progress | None = None) -> Issued:
+    def ensure(
+        self,
+        cluster: Cluster,
+        issues: Mapping[str, int] = MappingProxyType({}),
+        *,
+        jobs: int | None = None,
+        progress: Progress | None = None,
+    ) -> Issued:
         """Everything the specification asks for: what the store has, checked, and what it lacks, issued and kept.
 
-        ``jobs`` is how many RSA keys are made at once (default: one per core). Nothing of a run that fails is kept.
+        ``issues``: by host, the number of the issue of its certificates; absent: the first. ``jobs`` is how many RSA
+        keys are made at once (default: one per core). Nothing of a run that fails is kept.
         Raises StoreError where the store is damaged, expired or in conflict with the specification; OutputError where
         there is no space.
         """
         now = self._clock()
-        before = state.read(self.path, self._cluster, now)
+        before = state.read(self.path, cluster, now, issues)
         ledger = Ledger(before.past, now)
         with Intake(self.path) as intake:
-            signer, about, made = self._issue(before, now, intake, ledger, jobs, progress)
+            signer, about, made = self._issue(cluster, before, now, intake, ledger, jobs, progress)
             for request, pair in before.found.items():
                 ledger.found(request, pair.certificate, signer.certificate)
             if ledger.entries:
@@ -131,7 +140,7 @@ class Store:
         return Issued(
             ca=signer.pair,
             leaves={(str(request.host), request.name): held[request].pair for request in before.requests},
-            token=self._cluster.etcd.initial_cluster_token or about.token,
+            token=cluster.etcd.initial_cluster_token or about.token,
             issued_at=_newest(held),
             new=tuple(ledger.sentences),
             warnings=before.warnings,
@@ -139,6 +148,7 @@ class Store:
 
     def _issue(
         self,
+        cluster: Cluster,
         before: State,
         now: datetime,
         intake: Intake,
@@ -147,7 +157,7 @@ class Store:
         progress: Progress | None,
     ) -> tuple[Authority, About, dict[CertRequest, Found]]:
         """Makes what is missing, the CA and the store's description of itself included, and hands it to ``intake``."""
-        asked = ca_request(self._cluster)
+        asked = ca_request(cluster)
         signer, about, missing = before.signer, before.about, before.missing
         wanted = missing if signer else (asked, *missing)
         made: dict[CertRequest, Found] = {}
@@ -158,7 +168,7 @@ class Store:
             elif not signer.external:
                 ledger.found(asked, signer.certificate, None)
             if about is None:
-                about = self._describe(signer, asked, now)
+                about = self._describe(cluster.name, signer, asked, now)
                 intake.add_file(self.path / pairs.STORE_JSON, about.to_json())
             for request in missing:
                 validity_window(request, now, signer.certificate)
@@ -182,11 +192,11 @@ class Store:
         intake.add_folder(place, dict(zip(pairs.LEAF_FILES, files, strict=True)))
         return Found(KeyPair(*files), certificate, key)
 
-    def _describe(self, signer: Authority, asked: CertRequest, now: datetime) -> About:
+    def _describe(self, name: str, signer: Authority, asked: CertRequest, now: datetime) -> About:
         return About(
-            cluster=self._cluster.name,
+            cluster=name,
             created=stamp(now),
-            token=f"{self._cluster.name}-{self._entropy.new_token()}",
+            token=f"{name}-{self._entropy.new_token()}",
             ca_fingerprint=signer.fingerprint,
             ca_external=signer.external,
             ca_validity=None if signer.external else int(asked.validity.total_seconds()),
@@ -199,7 +209,13 @@ class Store:
             make_folder(hosts / host)
 
 
-def survey(pki_root: Path, cluster: Cluster, *, clock: Callable[[], datetime] = system_clock.now) -> Survey:
+def survey(
+    pki_root: Path,
+    cluster: Cluster,
+    issues: Mapping[str, int] = MappingProxyType({}),
+    *,
+    clock: Callable[[], datetime] = system_clock.now,
+) -> Survey:
     """What :meth:`Store.ensure` would issue and warn of, in the same words; writes nothing and takes no lock.
 
     Raises StoreError as ``ensure`` does.
@@ -207,7 +223,7 @@ def survey(pki_root: Path, cluster: Cluster, *, clock: Callable[[], datetime] = 
     path, now = pki_root / cluster.name, clock()
     if os.path.lexists(path):
         check_folder(path)
-    before = state.read(path, cluster, now)
+    before = state.read(path, cluster, now, issues)
     ledger = Ledger(before.past, now)
     asked = ca_request(cluster)
     if before.signer is None:

@@ -19,6 +19,7 @@ from bundlegen.pki.catalog import CATALOG, LEAF_SPECS, host_requests
 from bundlegen.pki.issue import PrivateKey
 from bundlegen.pki.keys import make_keys
 from bundlegen.pki.store import Store, survey
+from bundlegen.system.text import stamp
 from tests.pki_cases import NOW, YEAR, assert_is_ca, assert_is_leaf, cluster, ensure, with_hosts
 
 
@@ -262,6 +263,22 @@ def test_the_specifications_token_wins(tmp_path: Path) -> None:
     assert ensure(tmp_path, asked).token == own
 
 
+def test_another_issue_is_another_certificate_and_the_first_one_stays(tmp_path: Path) -> None:
+    asked = cluster(2)
+    first = ensure(tmp_path, asked)
+    second = ensure(tmp_path, asked, issues={"infra1": 1})
+    assert [sentence.split(":")[0] for sentence in second.new] == [f"infra1 {spec.name}" for spec in LEAF_SPECS]
+    assert second.new[0].endswith(f"issue differs from the one issued {stamp(NOW)}: 1, was 0")
+    for spec in LEAF_SPECS:
+        assert second.leaves["infra0", spec.name] == first.leaves["infra0", spec.name]
+        assert second.leaves["infra1", spec.name].key != first.leaves["infra1", spec.name].key
+    assert ensure(tmp_path, asked).leaves == first.leaves
+    assert survey(tmp_path, asked, {"infra1": 1}, clock=lambda: NOW).new == ()
+    assert len(survey(tmp_path, asked, {"infra1": 2}, clock=lambda: NOW).new) == len(LEAF_SPECS)
+    said = [json.loads(line).get("issue") for line in (tmp_path / "prod" / "issued.jsonl").read_text().splitlines()]
+    assert said == [None] * 9 + [1] * 4
+
+
 def test_survey_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     root = tmp_path / "pki"
     said = survey(root, cluster(), clock=lambda: NOW)
@@ -300,8 +317,8 @@ def test_rsa_keys_come_in_order_with_any_number_of_jobs(jobs: int) -> None:
 def test_a_hosts_requests_are_all_found_again(tmp_path: Path) -> None:
     asked = with_hosts({"name": "six", "address": "fd00::6", "extraSANs": ["*.example.net", "fd00::66"]})
     first = ensure(tmp_path, asked)
-    with Store.open(tmp_path, asked, clock=lambda: NOW) as store:
-        assert store.ensure().leaves == first.leaves
+    with Store.open(tmp_path, asked.name, clock=lambda: NOW) as store:
+        assert store.ensure(asked).leaves == first.leaves
     request = host_requests(asked, asked.hosts[0])[0]
     names = x509.load_pem_x509_certificate(first.leaves["six", "etcd-server"].certificate).extensions
     found = names.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -132,12 +132,12 @@ def test_killed_at_random_moments_while_hosts_are_added(tmp_path: Path) -> None:
 
 
 def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
-    with Store.open(tmp_path, cluster(1), clock=lambda: NOW) as store:
+    with Store.open(tmp_path, cluster(1).name, clock=lambda: NOW) as store:
         process = worker(tmp_path, 1)
         _, errors = process.communicate(timeout=30)
         assert process.returncode != 0
         assert f"{tmp_path}/prod is in use by another bundlegen (process {os.getpid()})" in errors
-        store.ensure()
+        store.ensure(cluster(1))
     assert ensure(tmp_path, cluster(1)).new == ()
 
 

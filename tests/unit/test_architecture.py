@@ -58,6 +58,7 @@ EDGE = (
     "pki.entropy",
     "pki.files",
     "pki.keys",
+    "pki.changes",
     "pki.ledger",
     "pki.pairs",
     "pki.state",

@@ -186,9 +186,18 @@ def test_every_fact_of_a_request_changes_its_digest(ca: Issuer) -> None:
         replace(request, algorithm="RSA-3072"),
         replace(request, validity=timedelta(hours=1)),
         replace(request, margin=timedelta(hours=1)),
+        replace(request, issue=1),
+        replace(request, issue=2),
     ]
     digests = {request_digest(each, ca.certificate) for each in (request, *changed)} | {request_digest(request)}
     assert len(digests) == len(changed) + 2
+
+
+def test_the_first_issue_has_the_digest_that_version_0_1_gave_it() -> None:
+    """Otherwise a store of that version would seem to have no certificate."""
+    first, *_, last = host_requests(cluster(), cluster().hosts[0])
+    assert request_digest(first) == "6cdabe6dfc9813604742c121fa9177e71906f21fe6d26bb392bf689a82c797c7"
+    assert request_digest(last) == "2407287222b6e3d87f5ff0113973bd362b59e610d7bb92f2b7e6106ed21a4640"
 
 
 def test_differences_name_what_is_not_as_asked(ca: Issuer) -> None:
