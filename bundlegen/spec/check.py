@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from bundlegen.errors import Problem, SpecError
 from bundlegen.spec import rules_etcd, rules_flags, rules_hosts, rules_kubelet
 from bundlegen.spec.explain import explain
-from bundlegen.spec.finding import Finding, Path
+from bundlegen.spec.finding import FieldPath, Finding
 from bundlegen.spec.model import Cluster
 
 _RULES: Final = (*rules_hosts.RULES, *rules_kubelet.RULES, *rules_etcd.RULES, *rules_flags.RULES)
@@ -31,14 +31,14 @@ class Checked:
     cluster: Cluster
     problems: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
-    broken: frozenset[Path]
+    broken: frozenset[FieldPath]
 
-    def sound(self, path: Path) -> bool:
+    def sound(self, path: FieldPath) -> bool:
         """Whether the value at ``path`` is the user's and right, not a stand-in."""
         return not _within(path, self.broken)
 
 
-def check(data: Any, known: Iterable[Finding] = (), written: Mapping[Path, str] | None = None) -> Checked:
+def check(data: Any, known: Iterable[Finding] = (), written: Mapping[FieldPath, str] | None = None) -> Checked:
     """Everything there is to say about ``data``, the plain tree of one specification.
 
     ``known`` are problems found while reading it: their fields are not judged again. ``written`` holds scalars
@@ -88,7 +88,7 @@ def _without_consequences(problems: list[Finding]) -> list[Finding]:
     return [found for found in problems if found.message != "is missing" or found.path not in meant]
 
 
-def _within(path: Path, broken: AbstractSet[Path]) -> bool:
+def _within(path: FieldPath, broken: AbstractSet[FieldPath]) -> bool:
     return any(path[:length] in broken for length in range(len(path) + 1))
 
 
@@ -100,7 +100,7 @@ def _stand_in_cluster() -> dict[str, Any]:
     return {"name": "stand-in", "kubernetesVersion": _STAND_IN_VERSION, "hosts": [_stand_in_host(0)]}
 
 
-def _replace(data: dict[str, Any], path: Path) -> None:
+def _replace(data: dict[str, Any], path: FieldPath) -> None:
     """Put a stand-in where ``path`` leads, or take the field away where it has a default."""
     match path:
         case ():
@@ -126,7 +126,7 @@ def _replace(data: dict[str, Any], path: Path) -> None:
             _replace(data, tuple(parents))
 
 
-def _remove(data: Any, parents: Path, field: str) -> None:
+def _remove(data: Any, parents: FieldPath, field: str) -> None:
     part: Any
     for part in parents:
         if (isinstance(data, dict) and part in data) or (

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bundlegen.spec.finding import Path as FieldPath
-from bundlegen.spec.finding import field_text
+from bundlegen.spec.finding import FieldPath, field_text
 from bundlegen.spec.types import NO_HOST
 
 if TYPE_CHECKING:

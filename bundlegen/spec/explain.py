@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 
 from bundlegen.addresses import show
-from bundlegen.spec.finding import Finding, Path, closest, field_text
+from bundlegen.spec.finding import FieldPath, Finding, closest, field_text
 from bundlegen.spec.model import Cluster, field_names
 
 _SYNONYMS: Final = {
@@ -45,14 +45,14 @@ _HOSTS_HINT: Final = "a list item per host: - {name: infra0, address: 10.0.0.6}"
 _ARGS_HINT: Final = 'write flags as a mapping, without dashes: snapshot-count: "20000"'
 
 
-def explain(error: Mapping[str, Any], written: Mapping[Path, str]) -> Finding:
+def explain(error: Mapping[str, Any], written: Mapping[FieldPath, str]) -> Finding:
     """The finding that one of ``ValidationError.errors()`` amounts to; ``written`` holds scalars as in the file."""
-    path: Path = tuple(part for part in error["loc"] if part != "[key]")
+    path: FieldPath = tuple(part for part in error["loc"] if part != "[key]")
     message, hint = _words(error["type"], path, error["input"], error.get("ctx", {}), written.get(path, ""))
     return Finding(path, message, hint)
 
 
-def _words(kind: str, path: Path, value: Any, context: Mapping[str, Any], written: str) -> tuple[str, str]:
+def _words(kind: str, path: FieldPath, value: Any, context: Mapping[str, Any], written: str) -> tuple[str, str]:
     field = str(path[-1]) if path else ""
     match kind:
         case "rejected":
@@ -108,7 +108,7 @@ def _kind(value: Any) -> str:
             return "a mapping"
 
 
-def _not_text(path: Path, value: Any, written: str) -> tuple[str, str]:
+def _not_text(path: FieldPath, value: Any, written: str) -> tuple[str, str]:
     if isinstance(value, dict | list):
         return f"must be text, not {_kind(value)}", "write one value"
     if value is None:
@@ -132,7 +132,7 @@ def _not_a_whole_number(value: Any, written: str) -> tuple[str, str]:
     return f"must be a whole number, not {written or _kind(value)}", "write it like 2379"
 
 
-def _not_a_choice(path: Path, value: Any, written: str) -> tuple[str, str]:
+def _not_a_choice(path: FieldPath, value: Any, written: str) -> tuple[str, str]:
     info = _model_of(path[:-1]).model_fields[field_names(_model_of(path[:-1]))[str(path[-1])]]
     choices = [str(choice) for choice in get_args(info.annotation)]
     near = closest(value, choices) if isinstance(value, str) else ""
@@ -140,7 +140,7 @@ def _not_a_choice(path: Path, value: Any, written: str) -> tuple[str, str]:
     return f"{shown} is none of {', '.join(choices)}", f"did you mean {near}?" if near else f"default: {info.default}"
 
 
-def _not_a_list(path: Path, value: Any, written: str) -> tuple[str, str]:
+def _not_a_list(path: FieldPath, value: Any, written: str) -> tuple[str, str]:
     if path == ("hosts",):
         return f"must be a list of hosts, not {_kind(value)}", _HOSTS_HINT
     if isinstance(value, str):
@@ -149,7 +149,7 @@ def _not_a_list(path: Path, value: Any, written: str) -> tuple[str, str]:
     return f"must be a list, not {_kind(value)}", "write each item on a line of its own, after '- '"
 
 
-def _not_a_mapping(path: Path, value: Any) -> tuple[str, str]:
+def _not_a_mapping(path: FieldPath, value: Any) -> tuple[str, str]:
     if path == ("etcd", "extraArgs"):
         return f"must be a mapping, not {_kind(value)}", _ARGS_HINT
     if path[:1] == ("hosts",):
@@ -159,7 +159,7 @@ def _not_a_mapping(path: Path, value: Any) -> tuple[str, str]:
     return f"must be a mapping, not {_kind(value)}", f"its fields are {', '.join(field_names(_model_of(path)))}"
 
 
-def _model_of(path: Path) -> type[BaseModel]:
+def _model_of(path: FieldPath) -> type[BaseModel]:
     """The model behind the section at ``path``."""
     model: type[BaseModel] = Cluster
     for part in path:
@@ -175,14 +175,14 @@ def _model_of(path: Path) -> type[BaseModel]:
     return model
 
 
-def _sections() -> dict[Path, type[BaseModel]]:
+def _sections() -> dict[FieldPath, type[BaseModel]]:
     return {
         path: _model_of(path)
         for path in ((), ("hosts", 0), ("ports",), ("pki",), ("pki", "ca"), ("kubelet",), ("etcd",))
     }
 
 
-def _where_it_belongs(path: Path) -> str:
+def _where_it_belongs(path: FieldPath) -> str:
     """A hint for the unknown field at ``path``: a misspelling, a synonym, or a field of another section."""
     word = str(path[-1])
     here = field_names(_model_of(path[:-1]))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster
 
 
-Path = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -21,10 +21,10 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 class Finding:
     """One problem or warning at ``path``. ``involves``: other fields it rests on; where one is wrong, it is moot."""
 
-    path: Path
+    path: FieldPath
     message: str
     hint: str = ""
-    involves: tuple[Path, ...] = ()
+    involves: tuple[FieldPath, ...] = ()
     warning: bool = False
 
     @property
@@ -32,7 +32,7 @@ class Finding:
         return field_text(self.path)
 
 
-def field_text(path: Path) -> str:
+def field_text(path: FieldPath) -> str:
     """``path`` as users read it: ``hosts[1].address``. Empty for the whole document."""
     text = ""
     for part in path:

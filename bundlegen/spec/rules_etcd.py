@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bundlegen import kubernetes
 from bundlegen.spec.etcd_flags import Version, text_of
-from bundlegen.spec.finding import Finding, Path, Rule
+from bundlegen.spec.finding import FieldPath, Finding, Rule
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster
@@ -25,9 +25,9 @@ def image_fits(cluster: Cluster) -> Iterator[Finding]:
     Sources: kubeadm#2676 (3.5.0 to 3.5.2 lose data), kubeadm#3039 (/livez from 3.5.11), kubeadm phases/etcd local.go
     (``--experimental-*`` up to 1.33, ``--feature-gates`` always from 1.36), etcd 3.7 (``--experimental-*`` removed).
     """
-    path: Path = ("etcd", "imageTag")
+    path: FieldPath = ("etcd", "imageTag")
     minor, tag = cluster.minor, cluster.etcd.image_tag
-    involves: tuple[Path, ...] = (("kubernetesVersion",),)
+    involves: tuple[FieldPath, ...] = (("kubernetesVersion",),)
     if tag is None:
         default = kubernetes.for_version(minor).etcd_tag(cluster.patch)
         version = kubernetes.etcd_version(default)

@@ -9,7 +9,7 @@ from bundlegen import kubernetes
 from bundlegen.addresses import show
 from bundlegen.spec import etcd_flags
 from bundlegen.spec.etcd_flags import FLAGS, GATES, Flag, Version, text_of
-from bundlegen.spec.finding import Finding, Path, Rule, closest
+from bundlegen.spec.finding import FieldPath, Finding, Rule, closest
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster
@@ -56,7 +56,7 @@ _MANAGED: Final = {
     "client-cert-allowed-hostname": _GATEWAY,
 }
 _FOLDED: Final = {name.replace("-", ""): name for name in _MANAGED}
-_INVOLVED: Final[tuple[Path, ...]] = (("kubernetesVersion",), ("etcd", "imageTag"))
+_INVOLVED: Final[tuple[FieldPath, ...]] = (("kubernetesVersion",), ("etcd", "imageTag"))
 _LAST_WITH_EXPERIMENTAL: Final = 6
 _TRUE: Final = ("1", "t", "T", "true", "TRUE", "True")
 _CORRUPT_CHECK: Final = "InitialCorruptCheck"
@@ -69,7 +69,7 @@ def flags_free(cluster: Cluster) -> Iterator[Finding]:
     etcd is then refused, also where server.crt has that name.
     """
     for name, value in cluster.etcd.extra_args.items():
-        path: Path = ("etcd", "extraArgs", name)
+        path: FieldPath = ("etcd", "extraArgs", name)
         if why := _managed(name):
             yield Finding(path, f"cannot be set: {why}", "remove it")
         elif name == "enable-grpc-gateway" and value not in _TRUE:
@@ -96,7 +96,7 @@ def flags_known(cluster: Cluster) -> Iterator[Finding]:
     if version < (3, etcd_flags.FIRST_MINOR, 0):
         return  # image_fits refuses it
     for name, value in cluster.etcd.extra_args.items():
-        path: Path = ("etcd", "extraArgs", name)
+        path: FieldPath = ("etcd", "extraArgs", name)
         flag = FLAGS.get(name)
         if _managed(name):
             continue
@@ -120,7 +120,7 @@ def gates_known(cluster: Cluster) -> Iterator[Finding]:
     """What ``feature-gates`` names exists, and no experimental flag says it too: etcd 3.6 refuses both at once."""
     version, certain, etcd = _etcd(cluster)
     args, own = cluster.etcd.extra_args, _kubeadms_own(cluster)
-    path: Path = ("etcd", "extraArgs", "feature-gates")
+    path: FieldPath = ("etcd", "extraArgs", "feature-gates")
     if version < (3, min(GATES), 0):
         return
     gates = args.get("feature-gates", own.get("feature-gates", ""))

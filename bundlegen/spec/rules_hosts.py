@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from bundlegen.durations import text_of
-from bundlegen.spec.finding import Finding, Path, Rule, closest
+from bundlegen.spec.finding import FieldPath, Finding, Rule, closest
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster
@@ -51,7 +51,7 @@ def sans_own_nobody_else(cluster: Cluster) -> Iterator[Finding]:
     for index, host in enumerate(cluster.hosts):
         seen: set[str] = set()
         for position, san in enumerate(host.extra_sans):
-            path: Path = ("hosts", index, "extraSANs", position)
+            path: FieldPath = ("hosts", index, "extraSANs", position)
             other, via = names.get(san, addresses.get(san)), "address" if san in addresses else "name"
             if san in seen:
                 yield Finding(path, f"{san} is listed twice", "remove one")
@@ -133,7 +133,7 @@ def one_address_family(cluster: Cluster) -> Iterator[Finding]:
 
 def ports_distinct(cluster: Cluster) -> Iterator[Finding]:
     """etcd's three ports differ from each other and from the kubelet's."""
-    taken: dict[int, tuple[str, Path]] = {}
+    taken: dict[int, tuple[str, FieldPath]] = {}
     extra = cluster.kubelet.extra_config
     for key, default, use in (
         ("port", 10250, "the kubelet's API"),
@@ -172,8 +172,8 @@ def periods_fit(cluster: Cluster) -> Iterator[Finding]:
     """Certificates are valid for a sensible time, within their CA's."""
     pki = cluster.pki
     own, ca = text_of(pki.certificate_validity_period), text_of(pki.ca_certificate_validity_period)
-    leaf: Path = ("pki", "certificateValidityPeriod")
-    authority: Path = ("pki", "caCertificateValidityPeriod")
+    leaf: FieldPath = ("pki", "certificateValidityPeriod")
+    authority: FieldPath = ("pki", "caCertificateValidityPeriod")
     for path, period in ((leaf, pki.certificate_validity_period), (authority, pki.ca_certificate_validity_period)):
         if period < SHORTEST_VALIDITY:
             yield Finding(path, f"{text_of(period)} is too short", "at least 1h")

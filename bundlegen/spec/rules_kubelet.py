@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from bundlegen import layout
-from bundlegen.spec.finding import Finding, Path, Rule
+from bundlegen.spec.finding import FieldPath, Finding, Rule
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster
@@ -73,7 +73,7 @@ def _under(path: str, folders: Any) -> str:
 def data_dir_safe(cluster: Cluster) -> Iterator[Finding]:
     """etcd's data gets a folder of its own, on a disk."""
     where = cluster.etcd.data_dir
-    path: Path = ("etcd", "dataDir")
+    path: FieldPath = ("etcd", "dataDir")
     hint = "give etcd a folder of its own, such as /var/lib/etcd"
     if where in _TOP:
         yield Finding(path, f"{where} holds more than etcd's data", hint)
@@ -88,7 +88,7 @@ def data_dir_safe(cluster: Cluster) -> Iterator[Finding]:
 def kubelet_paths_apart(cluster: Cluster) -> Iterator[Finding]:
     """The kubelet's configuration is placed where nothing else is."""
     where, binary, data = cluster.kubelet.config_file, cluster.kubelet.binary, cluster.etcd.data_dir
-    path: Path = ("kubelet", "configFile")
+    path: FieldPath = ("kubelet", "configFile")
     hint = "choose another path, such as /etc/kubernetes/kubelet-etcd.yaml"
     if folder := _under(where, _OWN_FOLDERS):
         yield Finding(path, f"{where} is in {folder}, {_OWN_FOLDERS[folder]}", hint)
@@ -119,7 +119,7 @@ def kubelet_paths_apart(cluster: Cluster) -> Iterator[Finding]:
 def extra_config_leaves_ours(cluster: Cluster) -> Iterator[Finding]:
     """``extraConfig`` adds to the kubelet's configuration; what etcd and the host's safety rest on stays."""
     for key, value in cluster.kubelet.extra_config.items():
-        path: Path = ("kubelet", "extraConfig", key)
+        path: FieldPath = ("kubelet", "extraConfig", key)
         folded = key.lower()
         if folded in _OWN_FIELD:
             yield Finding(path, "has a field of its own", f"write {_OWN_FIELD[folded]}")

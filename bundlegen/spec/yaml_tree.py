@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml
 
 from bundlegen.addresses import show
-from bundlegen.spec.finding import Finding, Path
+from bundlegen.spec.finding import FieldPath, Finding
 
 MAX_NODES: Final = 20_000
 MAX_DEPTH: Final = 50
@@ -55,11 +55,11 @@ class Tree:
     """``data`` is what the text says; ``places`` and ``written`` tell where and how each field was written."""
 
     data: Any = None
-    places: dict[Path, Place] = field(default_factory=dict)
-    written: dict[Path, str] = field(default_factory=dict)
+    places: dict[FieldPath, Place] = field(default_factory=dict)
+    written: dict[FieldPath, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def place(self, path: Path) -> Place:
+    def place(self, path: FieldPath) -> Place:
         """Line and column of ``path``, or of the nearest thing around it that is there."""
         while path and path not in self.places:
             path = path[:-1]
@@ -160,7 +160,7 @@ def _syntax(error: yaml.MarkedYAMLError, mark: Any) -> UnreadableError:
     return UnreadableError(f"is not YAML: {problem}", hint, _place(mark) if mark is not None else (1, 1))
 
 
-def _convert(node: yaml.Node, path: Path, tree: Tree) -> Any:
+def _convert(node: yaml.Node, path: FieldPath, tree: Tree) -> Any:
     tree.places.setdefault(path, _place(node.start_mark))
     if isinstance(node, yaml.MappingNode):
         _check_tag(node, "tag:yaml.org,2002:map", path, tree)
@@ -172,7 +172,7 @@ def _convert(node: yaml.Node, path: Path, tree: Tree) -> Any:
     return _scalar(node, path, tree)
 
 
-def _check_tag(node: yaml.Node, usual: str, path: Path, tree: Tree) -> None:
+def _check_tag(node: yaml.Node, usual: str, path: FieldPath, tree: Tree) -> None:
     if node.tag != usual:
         shown = node.tag.replace("tag:yaml.org,2002:", "!!")
         tree.findings.append(
@@ -180,7 +180,7 @@ def _check_tag(node: yaml.Node, usual: str, path: Path, tree: Tree) -> None:
         )
 
 
-def _mapping(node: yaml.MappingNode, path: Path, tree: Tree) -> dict[str, Any]:
+def _mapping(node: yaml.MappingNode, path: FieldPath, tree: Tree) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = _key(key_node, path, tree)
@@ -197,10 +197,10 @@ def _mapping(node: yaml.MappingNode, path: Path, tree: Tree) -> dict[str, Any]:
     return data
 
 
-def _key(node: yaml.Node, path: Path, tree: Tree) -> str | None:
+def _key(node: yaml.Node, path: FieldPath, tree: Tree) -> str | None:
     line = node.start_mark.line + 1
     if not isinstance(node, yaml.ScalarNode):
-        place: Path = (*path, "?")
+        place: FieldPath = (*path, "?")
         tree.places.setdefault(place, _place(node.start_mark))
         tree.findings.append(
             Finding(place, f"a list or mapping is used as the name of a field in line {line}", "write name: value")
@@ -215,7 +215,7 @@ def _key(node: yaml.Node, path: Path, tree: Tree) -> str | None:
     return key
 
 
-def _check_key_tag(node: yaml.ScalarNode, path: Path, tree: Tree) -> None:
+def _check_key_tag(node: yaml.ScalarNode, path: FieldPath, tree: Tree) -> None:
     if node.tag != _STR and (node.style or not _resolves_plainly(node)):
         tree.places.setdefault(path, _place(node.start_mark))
         _check_tag(node, _STR, path, tree)
@@ -230,7 +230,7 @@ def _resolves_plainly(node: yaml.ScalarNode) -> bool:
 _RESOLVER: Final = yaml.resolver.Resolver()
 
 
-def _scalar(node: yaml.ScalarNode, path: Path, tree: Tree) -> Any:
+def _scalar(node: yaml.ScalarNode, path: FieldPath, tree: Tree) -> Any:
     text = str(node.value)
     if node.style or (
         node.tag == _STR and not _resolves_plainly(node)
