@@ -10,7 +10,7 @@ from typing import Any
 from bundlegen import layout
 from bundlegen.errors import UsageError, VerificationError
 from bundlegen.trust.bundle import Bundle, read
-from bundlegen.trust.diff import Change, Difference, between
+from bundlegen.trust.diff import ComparedHost, Difference, between
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Comparison:
 
     gone: tuple[str, ...]
     added: tuple[str, ...]
-    hosts: tuple[Difference, ...]
+    hosts: tuple[ComparedHost, ...]
 
     @property
     def changed(self) -> bool:
         return bool(self.gone or self.added or any(host.changes for host in self.hosts))
 
     @property
-    def common(self) -> tuple[Change, ...]:
+    def common(self) -> tuple[Difference, ...]:
         """What changes on every host in the same way."""
         if len(self.hosts) < 2:
             return ()
@@ -97,7 +97,7 @@ def text(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _block(title: str, changes: Sequence[Change]) -> list[str]:
+def _block(title: str, changes: Sequence[Difference]) -> list[str]:
     return [f"{title}:", *(f"  {each}" for each in changes)]
 
 

@@ -50,7 +50,7 @@ _NOTHING: Final = "(none)"
 
 
 @dataclass(frozen=True, order=True)
-class Change:
+class Difference:
     """One thing that is different: what, and its value before and after; empty where there was or will be none."""
 
     what: str
@@ -62,15 +62,15 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ComparedHost:
     """Everything that changes on one host, and what has to be restarted for it."""
 
     host: str
-    changes: tuple[Change, ...]
+    changes: tuple[Difference, ...]
     restarts: tuple[str, ...]
 
 
-def between(old: Bundle, new: Bundle) -> Difference:
+def between(old: Bundle, new: Bundle) -> ComparedHost:
     """What changes where ``new`` is installed after ``old``. Raises VerificationError for what cannot be read."""
     changes = (
         *_facts(old.conf, new.conf),
@@ -80,22 +80,22 @@ def between(old: Bundle, new: Bundle) -> Difference:
         *_files(old, new),
         *_shared_images(old, new),
     )
-    return Difference(new.owner, changes, _restarts(old, new))
+    return ComparedHost(new.owner, changes, _restarts(old, new))
 
 
-def _facts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+def _facts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Difference]:
     for key, what in _FACTS.items():
         if old.get(key, "") != new.get(key, ""):
-            yield Change(what, old.get(key, ""), new.get(key, ""))
+            yield Difference(what, old.get(key, ""), new.get(key, ""))
 
 
-def _members(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+def _members(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Difference]:
     before, after = (dict(_pair(each) for each in conf["MEMBERS"].split()) for conf in (old, new))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
-            yield Change(f"member {name}", before.get(name, ""), after.get(name, ""))
+            yield Difference(f"member {name}", before.get(name, ""), after.get(name, ""))
     if before == after and old["MEMBERS"] != new["MEMBERS"]:
-        yield Change("order of members", " ".join(before), " ".join(after))
+        yield Difference("order of members", " ".join(before), " ".join(after))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -103,7 +103,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, address
 
 
-def _certificates(old: Bundle, new: Bundle) -> Iterator[Change]:
+def _certificates(old: Bundle, new: Bundle) -> Iterator[Difference]:
     for spec in catalog.CATALOG:
         path = layout.pki_path(f"{spec.base_name}.crt")
         before, after = _certificate(old, path), _certificate(new, path)
@@ -111,7 +111,7 @@ def _certificates(old: Bundle, new: Bundle) -> Iterator[Change]:
             continue
         name = f"certificate {spec.name}"
         if before is None or after is None:
-            yield Change(name, "there" if before else "", "there" if after else "")
+            yield Difference(name, "there" if before else "", "there" if after else "")
             continue
         pairs = {
             "subject": (before.info.subject, after.info.subject),
@@ -122,12 +122,12 @@ def _certificates(old: Bundle, new: Bundle) -> Iterator[Change]:
             "valid from": (stamp(before.info.not_before), stamp(after.info.not_before)),
             "expiry": (stamp(before.info.not_after), stamp(after.info.not_after)),
         }
-        yield Change(name, f"serial {before.info.serial}", f"serial {after.info.serial}")
+        yield Difference(name, f"serial {before.info.serial}", f"serial {after.info.serial}")
         for what, (was, is_) in pairs.items():
             if was != is_:
-                yield Change(f"{name}, {what}", was, is_)
+                yield Difference(f"{name}, {what}", was, is_)
         if before.key_fingerprint != after.key_fingerprint:
-            yield Change(f"{name}, key", before.key_fingerprint[:16], after.key_fingerprint[:16])
+            yield Difference(f"{name}, key", before.key_fingerprint[:16], after.key_fingerprint[:16])
 
 
 def _certificate(bundle: Bundle, path: str) -> certs.Certificate | None:
@@ -139,7 +139,7 @@ def _certificate(bundle: Bundle, path: str) -> certs.Certificate | None:
         raise VerificationError(f"{bundle.path}: {path} is {error}") from error
 
 
-def _texts(old: Bundle, new: Bundle) -> Iterator[Change]:
+def _texts(old: Bundle, new: Bundle) -> Iterator[Difference]:
     """kubeadm's configuration, kubelet's, the static Pod: value by value; the drop-in: line by line."""
     documents = (
         ("kubeadm", layout.KUBEADM_CONFIG, layout.KUBEADM_CONFIG),
@@ -156,14 +156,14 @@ def _texts(old: Bundle, new: Bundle) -> Iterator[Change]:
                 layout.STATIC_POD_MANIFEST in each.destinations for each in (old, new)
             )
             if was.get(name) != is_.get(name) and not told:
-                yield Change(_named(what, name), was.get(name, ""), is_.get(name, ""))
+                yield Difference(_named(what, name), was.get(name, ""), is_.get(name, ""))
     was_lines, is_lines = (_lines(bundle, layout.KUBELET_DROPIN) for bundle in (old, new))
     for line in was_lines:
         if line not in is_lines:
-            yield Change("kubelet drop-in", line, "")
+            yield Difference("kubelet drop-in", line, "")
     for line in is_lines:
         if line not in was_lines:
-            yield Change("kubelet drop-in", "", line)
+            yield Difference("kubelet drop-in", "", line)
 
 
 def _named(what: str, name: str) -> str:
@@ -199,7 +199,7 @@ def _lines(bundle: Bundle, destination: str) -> list[str]:
     return [line for line in text.split("\n") if line and not line.startswith("#")]
 
 
-def _files(old: Bundle, new: Bundle) -> Iterator[Change]:
+def _files(old: Bundle, new: Bundle) -> Iterator[Difference]:
     """Files that come, go, or change their mode or owner; images, the installer and the health command as well."""
     before, after = ({line.destination: line for line in bundle.manifest} for bundle in (old, new))
     moved = {bundle.conf.get("KUBELET_CONFIG") for bundle in (old, new)} if _moved(old, new) else set()
@@ -208,21 +208,21 @@ def _files(old: Bundle, new: Bundle) -> Iterator[Change]:
         if name.startswith(f"{layout.SEALED}/") or name == layout.IMAGE_PIECES:
             continue
         if was is None or is_ is None:
-            yield Change(f"file {name}", "there" if was else "", "there" if is_ else "")
+            yield Difference(f"file {name}", "there" if was else "", "there" if is_ else "")
         elif (was.mode, was.owner) != (is_.mode, is_.owner):
-            yield Change(f"file {name}", f"{was.mode:04o} {was.owner}", f"{is_.mode:04o} {is_.owner}")
+            yield Difference(f"file {name}", f"{was.mode:04o} {was.owner}", f"{is_.mode:04o} {is_.owner}")
         elif was.sha256 != is_.sha256 and (name in _WHOLE or name.startswith(f"{layout.IMAGES}/")):
-            yield Change(f"file {name}", was.sha256[:16], is_.sha256[:16])
+            yield Difference(f"file {name}", was.sha256[:16], is_.sha256[:16])
 
 
-def _shared_images(old: Bundle, new: Bundle) -> Iterator[Change]:
+def _shared_images(old: Bundle, new: Bundle) -> Iterator[Difference]:
     """Of images beside the bundle only their compressed bytes are known."""
     before, after = (
         {image.archive: image.sha256 for image in bundle.images if bundle.conf["IMAGES_FILE"]} for bundle in (old, new)
     )
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
-            yield Change(f"image {name}, compressed", before.get(name, "")[:16], after.get(name, "")[:16])
+            yield Difference(f"image {name}, compressed", before.get(name, "")[:16], after.get(name, "")[:16])
 
 
 _WHOLE: Final = (
