@@ -92,3 +92,14 @@ def test_links_between_documents_lead_somewhere() -> None:
     ]
     assert links
     assert [(str(file), target) for file, target in links if not (ROOT / file.parent / target).exists()] == []
+
+
+def test_where_to_look_names_what_is_there() -> None:
+    text = text_of(Path("docs/development.md"))
+    text = text[text.index("## Where to look") : text.index("## House rules")]
+    cells = [row.split("|")[2] for row in text.splitlines() if row.startswith("| ")]
+    named = [name for cell in cells for name in re.findall(r"`([^`]*[./][^`]*)`", cell)]
+    assert len(named) > 40
+    places = (ROOT, ROOT / "bundlegen", ROOT / "templates")
+    patterns = [re.sub("<[a-z]+>", "*", name) for name in named]
+    assert [pattern for pattern in patterns if not any(any(place.glob(pattern)) for place in places)] == []
