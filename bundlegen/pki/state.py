@@ -80,7 +80,7 @@ def read(store: Path, cluster: Cluster, now: datetime, issues: Mapping[str, int]
 
 def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | None:
     """The CA to sign with, after every check that it is this store's."""
-    brought = cluster.pki.ca
+    brought = cluster.pki.ca_files
     folder = store / pairs.CA_FOLDER
     if about is None:
         if pairs.has_leaves(store):
@@ -97,11 +97,13 @@ def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | N
             raise StoreError(
                 f"{brought.certificate} is another CA than the one {store} was made with", hint=_OTHER_STORE
             )
+        check_pin(cluster, store, signer.fingerprint)
         return signer
     own = pairs.find_ca(store)
     if own is None:
         if about is not None:
             raise StoreError(f"{folder} is missing", hint=pairs.remedy(folder, None))
+        check_pin(cluster, store, None)
         return None
     certificate = own.certificate
     expected = replace(ca_request(cluster), algorithm=algorithm_of(certificate.public_key()) or "none")
@@ -110,11 +112,28 @@ def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | N
         wrong = ("is another CA than the one this store was made with", *wrong)
     if wrong:
         raise StoreError(f"{folder / pairs.CA_FILES[0]} {'; '.join(wrong)}", hint=pairs.remedy(folder, None))
+    check_pin(cluster, store, authority.own(certificate, own.key).fingerprint)
     return authority.own(certificate, own.key)
 
 
+def check_pin(cluster: Cluster, store: Path, fingerprint: str | None) -> None:
+    """Raises StoreError where the CA of this fingerprint (None: there is none yet) is not the one that is demanded."""
+    wanted = cluster.pki.ca_fingerprint
+    if wanted is None or wanted == fingerprint:
+        return
+    if fingerprint is None:
+        raise StoreError(
+            f"{store} holds no CA, and pki.ca.fingerprint demands the one that begins with {wanted[:16]}",
+            hint="bring this cluster's store here, or name its folder with --pki; without the field a new CA is made",
+        )
+    raise StoreError(
+        f"the CA is the one with the fingerprint {fingerprint}, and pki.ca.fingerprint demands {wanted}",
+        hint="name the folder of this cluster's store with --pki, or correct the field",
+    )
+
+
 def _place(store: Path, cluster: Cluster) -> str:
-    brought = cluster.pki.ca
+    brought = cluster.pki.ca_files
     return str(store / pairs.CA_FOLDER / pairs.CA_FILES[0]) if brought is None else brought.certificate
 
 

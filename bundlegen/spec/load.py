@@ -19,7 +19,7 @@ from bundlegen.errors import Problem, SpecError
 from bundlegen.layout import is_destination
 from bundlegen.spec.check import Checked, check
 from bundlegen.spec.finding import Finding
-from bundlegen.spec.model import CaFiles, Cluster
+from bundlegen.spec.model import Cluster
 from bundlegen.spec.yaml_tree import Tree, UnreadableError, parse
 
 MAX_BYTES: Final = 1 << 20
@@ -124,17 +124,17 @@ def _why(error: OSError | ValueError) -> tuple[str, str]:
 def _with_ca(checked: Checked, folder: Path) -> tuple[Cluster, tuple[Finding, ...]]:
     """The cluster with absolute paths of its own CA's files, and what is wrong with those files."""
     cluster = checked.cluster
-    ca = cluster.pki.ca
-    if ca is None:
+    files = cluster.pki.ca_files
+    if files is None or cluster.pki.ca is None:
         return cluster, ()
     problems: list[Finding] = []
     resolved: dict[str, str] = {}
-    for field, name in (("certificate", ca.certificate), ("key", ca.key)):
+    for field, name in files._asdict().items():
         file = folder / name
         resolved[field] = str(file)
         if wrong := _unusable(file):
             problems.append(Finding(("pki", "ca", field), *wrong))
-    pki = cluster.pki.model_copy(update={"ca": CaFiles(**resolved)})
+    pki = cluster.pki.model_copy(update={"ca": cluster.pki.ca.model_copy(update=resolved)})
     return cluster.model_copy(update={"pki": pki}), tuple(problems)
 
 

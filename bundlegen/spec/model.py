@@ -7,7 +7,7 @@ once.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,6 +17,7 @@ from bundlegen.spec.types import (
     ClusterName,
     Duration,
     Endpoint,
+    Fingerprint,
     FlagName,
     FlagValue,
     HostFile,
@@ -88,18 +89,33 @@ class Ports(Section):
     )
 
 
-class CaFiles(Section):
-    """A certificate authority of your own, in place of one created by bundlegen."""
+class CaFiles(NamedTuple):
+    """The two files of a CA that is brought along."""
 
-    certificate: LocalPath = Field(description="PEM file with the CA's certificate, relative to the specification.")
-    key: LocalPath = Field(description="PEM file with the CA's private key, relative to the specification.")
+    certificate: str
+    key: str
+
+
+class Ca(Section):
+    """The certificate authority: your own, in place of one that bundlegen creates, and which one it has to be."""
+
+    certificate: LocalPath | None = Field(
+        default=None, description="PEM file with your CA's certificate, relative to the specification."
+    )
+    key: LocalPath | None = Field(
+        default=None, description="PEM file with your CA's private key, relative to the specification."
+    )
+    fingerprint: Fingerprint | None = Field(
+        default=None,
+        description="SHA-256 fingerprint of the CA that the store must hold; no other one is made or used.",
+    )
 
 
 class Pki(Section):
     """Certificates and keys."""
 
-    ca: CaFiles | None = Field(
-        default=None, description="Bring your own etcd CA. Default: created once and kept in the store."
+    ca: Ca | None = Field(
+        default=None, description="Bring your own etcd CA, or pin it. Default: created once and kept in the store."
     )
     ca_key_host: CaKeyHost | None = Field(
         default=None,
@@ -120,6 +136,18 @@ class Pki(Section):
         alias="notBeforeMargin",
         description="How far certificates are back-dated, for hosts whose clocks are behind; at most 24h.",
     )
+
+    @property
+    def ca_files(self) -> CaFiles | None:
+        """The CA that is brought along; None where the store has its own."""
+        if self.ca is None or self.ca.certificate is None or self.ca.key is None:
+            return None
+        return CaFiles(self.ca.certificate, self.ca.key)
+
+    @property
+    def ca_fingerprint(self) -> str | None:
+        """Which CA it has to be; None where any one will do."""
+        return None if self.ca is None else self.ca.fingerprint
 
 
 class Kubelet(Section):

@@ -179,7 +179,10 @@ def periods_fit(cluster: Cluster) -> Iterator[Finding]:
             yield Finding(path, f"{text_of(period)} is too short", "at least 1h")
         elif period > LONGEST_VALIDITY:
             yield Finding(path, f"{text_of(period)} is too long", "at most 876000h (100 years)")
-    if pki.ca is None and LONGEST_VALIDITY >= pki.certificate_validity_period > pki.ca_certificate_validity_period:
+    if (
+        pki.ca_files is None
+        and LONGEST_VALIDITY >= pki.certificate_validity_period > pki.ca_certificate_validity_period
+    ):
         yield Finding(
             leaf,
             f"{own} goes beyond the CA's {ca}",
@@ -195,7 +198,7 @@ def periods_fit(cluster: Cluster) -> Iterator[Finding]:
         )
     if pki.not_before_margin > LONGEST_MARGIN:
         yield Finding(("pki", "notBeforeMargin"), f"{text_of(pki.not_before_margin)} is too long", "at most 24h")
-    if pki.ca is not None and "ca_certificate_validity_period" in pki.model_fields_set:
+    if pki.ca_files is not None and "ca_certificate_validity_period" in pki.model_fields_set:
         yield Finding(
             authority,
             "has no effect, because pki.ca brings a CA of its own",
@@ -205,10 +208,19 @@ def periods_fit(cluster: Cluster) -> Iterator[Finding]:
         )
 
 
-def ca_files_differ(cluster: Cluster) -> Iterator[Finding]:
-    """Certificate and key are two files."""
+def ca_is_whole(cluster: Cluster) -> Iterator[Finding]:
+    """A CA of one's own is a certificate and a key, in two files."""
     ca = cluster.pki.ca
-    if ca is not None and ca.certificate == ca.key:
+    if ca is None:
+        return
+    if ca.certificate is None and ca.key is None:
+        if ca.fingerprint is None:
+            yield Finding(("pki", "ca"), "is empty", "name certificate and key, or the fingerprint; or leave it out")
+    elif ca.key is None:
+        yield Finding(("pki", "ca", "key"), "is missing", "add key: ca.key")
+    elif ca.certificate is None:
+        yield Finding(("pki", "ca", "certificate"), "is missing", "add certificate: ca.crt")
+    elif ca.certificate == ca.key:
         yield Finding(
             ("pki", "ca", "key"), "is the same file as the certificate", "keep certificate and key in two files"
         )
@@ -220,7 +232,7 @@ RULES: Final[tuple[Rule, ...]] = (
     one_address_family,
     sans_own_nobody_else,
     ports_distinct,
-    ca_files_differ,
+    ca_is_whole,
     ca_key_host_exists,
     periods_fit,
 )

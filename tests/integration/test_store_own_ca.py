@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bundlegen.errors import StoreError
-from bundlegen.pki.issue import Issuer, certificate_pem, key_pem
+from bundlegen.pki.issue import Issuer, certificate_pem, fingerprint, key_pem
+from bundlegen.pki.store import survey
 from tests.pki_cases import NOW, YEAR, assert_is_leaf, cluster, ensure, fixture_key
 
 Extensions = list[tuple[x509.ExtensionType, bool]]
@@ -194,6 +195,28 @@ def test_a_store_keeps_to_the_ca_it_was_made_with(bring: Callable[..., Any], tmp
     with pytest.raises(StoreError, match="the specification names none"):
         ensure(tmp_path / "pki", cluster(2))
     assert bring().new == ()
+
+
+def test_a_pinned_ca_has_to_be_there(bring: Callable[..., Any], tmp_path: Path) -> None:
+    root = tmp_path / "pki"
+    with pytest.raises(StoreError, match=r"prod holds no CA, and pki.ca.fingerprint demands the one"):
+        ensure(root, cluster(2, ca={"fingerprint": "5c" * 32}))
+    assert not (root / "prod" / "ca").exists()
+    own = x509.load_pem_x509_certificate(ensure(root, cluster(2)).ca.certificate)
+    pinned = cluster(2, ca={"fingerprint": fingerprint(own)})
+    assert ensure(root, pinned).new == ()
+    assert survey(root, pinned, clock=lambda: NOW).new == ()
+    with pytest.raises(StoreError, match=f"fingerprint {fingerprint(own)}, and pki.ca.fingerprint demands {'5c' * 32}"):
+        ensure(root, cluster(2, ca={"fingerprint": "5c" * 32}))
+
+
+def test_a_ca_that_is_brought_may_be_pinned(bring: Callable[..., Any], tmp_path: Path) -> None:
+    files = {"certificate": f"{tmp_path / 'ca.crt'}", "key": f"{tmp_path / 'ca.key'}"}
+    bring()
+    right = fingerprint(x509.load_pem_x509_certificate(GOOD))
+    assert ensure(tmp_path / "pki", cluster(2, ca={**files, "fingerprint": right})).new == ()
+    with pytest.raises(StoreError, match=r"pki.ca.fingerprint demands 5c5c"):
+        ensure(tmp_path / "elsewhere", cluster(2, ca={**files, "fingerprint": "5c" * 32}))
 
 
 def test_a_store_with_a_ca_of_its_own_takes_no_other(bring: Callable[..., Any], tmp_path: Path) -> None:

@@ -122,8 +122,8 @@ def test_own_ca_and_images_are_resolved_against_the_specification(
     loaded = load(Path("sub/cluster.yaml"))
     assert loaded.path == Path("sub/cluster.yaml")
     assert loaded.images == (tmp_path / "sub/images/a.tar", tmp_path / "sub/images/b.tar")
-    assert loaded.cluster.pki.ca is not None
-    assert loaded.cluster.pki.ca.key == str(tmp_path / "sub/ca.key")
+    assert loaded.cluster.pki.ca_files is not None
+    assert loaded.cluster.pki.ca_files.key == str(tmp_path / "sub/ca.key")
     assert loaded.cluster.images == ("images/*.tar", "images/a.tar")
 
 

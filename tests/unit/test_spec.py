@@ -250,6 +250,45 @@ def test_the_schema_refuses(fields: dict[str, Any]) -> None:
         jsonschema.validate(spec(**fields), json_schema())
 
 
+PRINT = "5c" * 32
+OPENSSL = "openssl x509 -in ca.crt -noout -fingerprint -sha256"
+
+
+@pytest.mark.parametrize(
+    "written", [PRINT, PRINT.upper(), ":".join(["5C"] * 32), ":".join(["5c"] * 32)], ids=["plain", "AB", "A:B", "a:b"]
+)
+def test_a_fingerprint_in_any_spelling(written: str) -> None:
+    data = spec(pki={"ca": {"fingerprint": written}})
+    assert parse(data).pki.ca_fingerprint == PRINT
+    assert parse(data).pki.ca_files is None
+    jsonschema.validate(data, json_schema())
+
+
+@pytest.mark.parametrize(
+    ("ca", "problem"),
+    [
+        ({}, "pki.ca: is empty (name certificate and key, or the fingerprint; or leave it out)"),
+        ({"certificate": "c"}, "pki.ca.key: is missing (add key: ca.key)"),
+        ({"key": "k"}, "pki.ca.certificate: is missing (add certificate: ca.crt)"),
+        (
+            {"fingerprint": PRINT, "key": "k"},
+            "pki.ca.certificate: is missing (add certificate: ca.crt)",
+        ),
+        (
+            {"fingerprint": "5c" * 20},
+            f'pki.ca.fingerprint: "{PRINT[:40]}" is a SHA-1 fingerprint (SHA-256 is wanted: {OPENSSL})',
+        ),
+        (
+            {"fingerprint": "mine"},
+            f'pki.ca.fingerprint: "mine" is not a SHA-256 fingerprint (64 digits 0-9 a-f: {OPENSSL})',
+        ),
+    ],
+)
+def test_a_ca_that_is_not_whole(ca: dict[str, Any], problem: str) -> None:
+    found = check(spec(pki={"ca": ca})).problems
+    assert [f"{each.field}: {each.message} ({each.hint})" for each in found] == [problem]
+
+
 def documented() -> dict[str, str]:
     text = (ROOT / "docs" / "specification.md").read_text("utf-8")
     return dict(re.findall(r"^\| `([^`]+)` \| `?([^|`]+?)`? \| .+ \|$", text, re.MULTILINE))
