@@ -26,6 +26,9 @@ STARTUP: Final = ("/bin/bash", "-p", "./install.sh")
 """-p: bash ignores BASH_ENV and functions in the environment; named as an argument, the script need not be executable,
 so that a noexec file system does not matter."""
 
+_FIRST: Final = "stub/first.sh"
+_DIALECT: Final = "# shellcheck shell=sh\n"
+_START: Final = "\nORIG_UMASK=`umask`\n"
 _HINT: Final = "as root: apt-get install makeself"
 _HEADER: Final = "makeself-header.sh"
 _FOLDER: Final = "bundle"
@@ -61,6 +64,23 @@ _CHANGES: Final = (
         r'tmpdir="\$TMPROOT/selfgz\$\$\$RANDOM"\n\s*dashp=""',
         'tmpdir=`mktemp -d "$TMPROOT/bundlegen-unpack.$$.XXXXXXXX"` || exit 1; '
         'finish=\'rm -rf "$tmpdir"\'\n\tdashp="-p"',
+    ),
+    Change(
+        "a folder that is named is a new one, and nobody else's",
+        r'^if test x"\$targetdir" = x\.; then\n\s*tmpdir="\."\nelse\n(\s*if test x"\$keep" = xy; then\n)'
+        r'\s*if test x"\$nooverwrite" = xy && test -d "\$targetdir"; then\n.*\n.*\n\s*fi\n',
+        r'if :; then\n\1\tMS_new_folder "$targetdir"\n',
+    ),
+    Change("which is made alone", r'^(\ttmpdir="\$targetdir"\n\tdashp=)"-p"$', r'\1""'),
+    Change(
+        "dd reads less than it is asked for from a pipe, where it is not GNU's",
+        r"^MS_dd\(\)\n\{\n(?:    .*\n)+\}$",
+        'MS_dd()\n{\n    tail -c "+`expr $2 + 1`" "$1" | head -c "$3"\n}',
+    ),
+    Change(
+        "a wrong sum is said in our words",
+        r'^(\s*)echo "Error in SHA256 checksums: .*\n\s*exit 2$',
+        r'\1MS_damaged "its part $i is not as it was made"',
     ),
     Change("the installer speaks, the stub does not: its output may be JSON", r'^quiet="n"$', 'quiet="y"'),
     Change("no progress dots between the installer's lines", r"^noprogress=n$", "noprogress=y"),
@@ -103,6 +123,7 @@ _VARIABLES: Final = (
     ("totalsize", r'^totalsize="\d+"$'),
 )
 _FILLED: Final = (
+    ("WHOLE", r'(?<=^  MS_whole=")\d+(?="$)'),
     ("LABEL", r'^label="[^"\n]*"$'),
     ("CRC", r'^CRCsum="[0 ]+"$'),
     ("MD5", r'^MD5="[0 ]+"$'),
@@ -116,6 +137,7 @@ _NUMBERS: Final = (
     ("KB", r"(?<=; MS_kb=)\d+(?=; fi$)"),
     ("NEED", r'(?<=`" -gt )\d+(?=; then)'),
 )
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -142,11 +164,27 @@ class Stub:
             "KB": str(own),
             "NEED": str(own + 4096),
         }
-        return re.sub("@([A-Z0-9]+)@", lambda match: values[match[1]], self.template).encode("ascii")
+        text = re.sub("@((?!WHOLE)[A-Z0-9]+)@", lambda match: values[match[1]], self.template)
+        return _with_whole_size(text, sum(piece.size for piece in pieces)).encode("ascii")
+
+
+def _with_whole_size(text: str, follows: int) -> str:
+    """``text`` with the size of the whole file in it, of which the digits of that size are a part."""
+    bare = len(text) - len("@WHOLE@") + follows
+    size = bare
+    while size != bare + len(str(size)):
+        size = bare + len(str(size))
+    return text.replace("@WHOLE@", str(size))
 
 
 def label(cluster: str, change: str, host: str) -> str:
-    """What ``--info`` and makeself's own messages call a bundle. ``host`` empty: the one for images."""
+    """What ``--info`` and makeself's own messages call a bundle. ``host`` empty: the one for images.
+
+    Raises ValueError for a name that could mean something to the shell, in whose text the label is.
+    """
+    for name in (cluster, change, host or "-"):
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"a bundle's label cannot hold {name!r}")
     return f"etcd {cluster}, {change}: {host or 'every host'}"
 
 
@@ -198,15 +236,17 @@ def adapt(archive: bytes) -> Stub:
         raise _unknown("its stub names no version")
     if "@" in re.sub(r'\$@|"\$@"', "", text):
         raise _unknown("its stub holds an @")
-    before = text.count("\n")
     # The program's own path, which differs between machines, is part of the recorded command line.
     text = re.sub(r'^(\s*echo Build command was: )"[^"\s]*makeself ', r'\1"makeself ', text, flags=re.MULTILINE)
     for change in _CHANGES:
         text = _replaced(text, change.pattern, change.replacement, change.times, change.why)
     for variable, pattern in _VARIABLES:
         text = _replaced(text, pattern, f"@{variable.upper()}@", 1, variable)
-    if text.count("\n") != before:
-        raise _unknown("its stub has other lines")
+    if text.count(_START) != 1:
+        raise _unknown("bundlegen's own lines have no place")
+    text = text.replace(_START, resources.template_text(_FIRST).removeprefix(_DIALECT) + _START)
+    # How many lines the stub has is how it finds what follows it.
+    text = _replaced(text, r'^skip="\d+"$', f'skip="{text.count(chr(10))}"', 1, "its length")
     return Stub(version[1], text)
 
 

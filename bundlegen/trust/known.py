@@ -13,6 +13,8 @@ from bundlegen.trust.bundle import Bundle
 STUBS: Final = {
     "bb5dd02d2e9782986c9d7dc35894f3675b5198ce56ac7a89e134f17dbd4905e1": "2.4.5",
     "fe501526702bf8cde90272ef8de417d9c7863a965142b487968bee993341c255": "2.5.0",
+    "290cd37d0c1ce4200086e4665d483225e64f44a61e2ecd17187966923cf6be0c": "2.4.5",
+    "1dcdf686c4ee4365666794835fa3becd3f4febd50d64515c80d3a33ff6d15f80": "2.5.0",
 }
 """Makeself's version by the SHA-256 of the stub's template that :func:`bundlegen.bundle.stub.adapt` makes of it.
 
@@ -33,7 +35,10 @@ def stub_fault(bundle: Bundle) -> str:
     if version is None:
         return "its stub, the part that runs first, is none that bundlegen writes"
     conf = bundle.conf
-    label = stub.label(conf["CLUSTER"], conf["CHANGE"], conf["HOST"])
+    try:
+        label = stub.label(conf["CLUSTER"], conf["CHANGE"], conf["HOST"])
+    except ValueError as error:
+        return f"its stub, the part that runs first, is of no bundle: {error}"
     if stub.Stub(version, template).header(label, bundle.pieces) != bundle.stub:
         return "its stub, the part that runs first, was altered: it is not the one for what follows it"
     return ""

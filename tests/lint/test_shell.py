@@ -37,7 +37,10 @@ def test_every_shell_template_is_rendered_here() -> None:
         if name.removesuffix(".j2").endswith((".sh", ".bash")) or resources.template_text(name).startswith("#!")
     }
     packer = {name for name in shell if name.startswith("packer/scripts/")}
-    assert shell == {f"install/{name}" for name in install_script.PARTS} | {"health-command.sh.j2"} | packer
+    assert (
+        shell
+        == {f"install/{name}" for name in install_script.PARTS} | {"health-command.sh.j2", "stub/first.sh"} | packer
+    )
     assert packer
 
 
@@ -50,6 +53,13 @@ def test_scripts_for_packer(name: str) -> None:
     assert text.endswith('\nmain "$@"\n')
     check([*SHELLCHECK, "-"], stdin=text)
     check([*SHFMT, "-ln", "bash"], stdin=text)
+
+
+def test_the_first_lines_of_the_stub() -> None:
+    """Whatever sh a host has runs them."""
+    text = resources.template_text("stub/first.sh")
+    check([*SHELLCHECK, "-"], stdin=text)
+    check([*SHFMT, "-ln", "posix"], stdin=text)
 
 
 @pytest.mark.parametrize("name", RENDERED)
