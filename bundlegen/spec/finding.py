@@ -13,19 +13,24 @@ if TYPE_CHECKING:
 
 
 FieldPath = tuple[str | int, ...]
+Place = tuple[int, int]
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem or warning at ``path``. ``involves``: other fields it rests on; where one is wrong, it is moot."""
+    """One problem or warning at ``path``. ``involves``: other fields it rests on; where one is wrong, it is moot.
+
+    ``place``: line and column, where that is not simply where the field stands.
+    """
 
     path: FieldPath
     message: str
     hint: str = ""
     involves: tuple[FieldPath, ...] = ()
     warning: bool = False
+    place: Place | None = None
 
     @property
     def field(self) -> str:

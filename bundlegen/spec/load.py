@@ -9,7 +9,7 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,8 +17,9 @@ from typing import Final
 from bundlegen.addresses import show
 from bundlegen.errors import Problem, SpecError
 from bundlegen.layout import is_destination
+from bundlegen.spec.characters import cut
 from bundlegen.spec.check import Checked, check
-from bundlegen.spec.finding import Finding
+from bundlegen.spec.finding import FieldPath, Finding
 from bundlegen.spec.model import Cluster
 from bundlegen.spec.yaml_tree import Tree, UnreadableError, parse
 
@@ -45,24 +46,39 @@ def load(path: Path, *, with_images: bool = True) -> Loaded:
     try:
         tree = parse(_text(path))
     except UnreadableError as error:
-        raise SpecError([Problem(f"{path}:{error.place[0]}", "", error.message, error.hint)]) from error
+        causes = cut(error.findings) or [Finding((), error.message, error.hint, place=error.place)]
+        raise SpecError(_located(causes, Tree(), path)) from error
     if tree.data is None and not tree.findings:
         message = "holds no specification"
         raise SpecError([Problem(f"{path}:1", "", message, "bundlegen init NAME=ADDRESS... writes one to start from")])
-    checked = check(tree.data, tree.findings, tree.written)
+    unseen = [*tree.unseen, *(found for found in tree.unseen_in_values if not _names_a_file(found.path))]
+    checked = check(tree.data, [*tree.findings, *cut(unseen)], tree.written)
     folder = path.parent.absolute()
     images, image_problems = _images(checked, folder) if with_images else ((), ())
     cluster, ca_problems = _with_ca(checked, folder)
-    problems = (*checked.problems, *ca_problems, *image_problems)
+    problems = tuple(_explained((*checked.problems, *ca_problems, *image_problems), tree))
     if problems:
         raise SpecError(_located(problems, tree, path))
     return Loaded(cluster, tuple(_located(checked.warnings, tree, path)), path, images)
 
 
-def _located(findings: tuple[Finding, ...], tree: Tree, path: Path) -> list[Problem]:
+def _names_a_file(path: FieldPath) -> bool:
+    """Whether the field names files here, whose names may hold whatever the file system takes."""
+    return path[:1] == ("images",) or path[:2] == ("pki", "ca")
+
+
+def _explained(problems: tuple[Finding, ...], tree: Tree) -> Iterator[Finding]:
+    """``problems``; those with a file whose name holds a character that nobody sees give way to that character."""
+    for problem in problems:
+        causes = [found for found in tree.unseen_in_values if found.path == problem.path]
+        yield from causes if causes and _names_a_file(problem.path) else (problem,)
+
+
+def _located(findings: Iterable[Finding], tree: Tree, path: Path) -> list[Problem]:
     """``findings`` as problems of the file at ``path``, in the order of the file; each one once."""
-    ordered = sorted(dict.fromkeys(findings), key=lambda found: tree.place(found.path))
-    return [Problem(f"{path}:{tree.place(found.path)[0]}", found.field, found.message, found.hint) for found in ordered]
+    placed = [(found.place or tree.place(found.path), found) for found in dict.fromkeys(findings)]
+    ordered = sorted(placed, key=lambda each: each[0])
+    return [Problem(f"{path}:{line}", found.field, found.message, found.hint) for (line, _), found in ordered]
 
 
 def _text(path: Path) -> str:

@@ -14,11 +14,11 @@ from typing import Any, Final
 import yaml
 
 from bundlegen.addresses import show
-from bundlegen.spec.finding import FieldPath, Finding
+from bundlegen.spec.characters import Scalar, before_line, in_scalars, plain
+from bundlegen.spec.finding import FieldPath, Finding, Place
 
 MAX_NODES: Final = 20_000
 MAX_DEPTH: Final = 50
-Place = tuple[int, int]
 _STR: Final = "tag:yaml.org,2002:str"
 
 _INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)", re.ASCII)
@@ -41,23 +41,34 @@ _OTHER_NUMBER: Final = re.compile(
 
 
 class UnreadableError(Exception):
-    """The text is not YAML, or not YAML that is safe to expand; ``place`` is line and column from 1."""
+    """The text is not YAML, or not YAML that is safe to expand; ``place`` is line and column from 1.
+
+    ``findings``: characters that are probably why, to be named in place of the message.
+    """
 
     def __init__(self, message: str, hint: str = "", place: Place = (1, 1)) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.place = place
+        self.findings: list[Finding] = []
 
 
 @dataclass
 class Tree:
-    """``data`` is what the text says; ``places`` and ``written`` tell where and how each field was written."""
+    """``data`` is what the text says; ``places`` and ``written`` tell where and how each field was written.
+
+    ``unseen`` are characters that nobody sees, or takes for others, in the names of fields and between fields,
+    ``unseen_in_values`` those in values.
+    """
 
     data: Any = None
     places: dict[FieldPath, Place] = field(default_factory=dict)
     written: dict[FieldPath, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    unseen: list[Finding] = field(default_factory=list)
+    unseen_in_values: list[Finding] = field(default_factory=list)
+    scalars: list[Scalar] = field(default_factory=list)
 
     def place(self, path: FieldPath) -> Place:
         """Line and column of ``path``, or of the nearest thing around it that is there."""
@@ -68,13 +79,18 @@ class Tree:
 
 def parse(text: str) -> Tree:
     """The tree of the one document in ``text``. Raises :class:`UnreadableError`."""
-    root = _compose(text)
+    try:
+        root = _compose(text)
+    except UnreadableError as error:
+        error.findings = before_line(text, error.place[0])
+        raise
     tree = Tree()
     if root is None:
         return tree
     _refuse_bombs(root)
     tree.places[()] = _place(root.start_mark)
     tree.data = _convert(root, (), tree)
+    tree.unseen, tree.unseen_in_values = in_scalars(text, tree.scalars)
     return tree
 
 
@@ -87,7 +103,9 @@ def _compose(text: str) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         raise _syntax(error, mark) from error
     except yaml.YAMLError as error:
-        raise UnreadableError(f"is not YAML: {error}".splitlines()[0], "correct the text there") from error
+        raise UnreadableError(
+            f"is not YAML: {error}".splitlines()[0], "correct the text there", (text.count("\n") + 1, 1)
+        ) from error
     finally:
         loader.dispose()
     return root
@@ -206,7 +224,8 @@ def _key(node: yaml.Node, path: FieldPath, tree: Tree) -> str | None:
             Finding(place, f"a list or mapping is used as the name of a field in line {line}", "write name: value")
         )
         return None
-    key = str(node.value)
+    key = plain(str(node.value)) or str(node.value)
+    tree.scalars.append((node.start_mark.index, node.end_mark.index, (*path, key), True))
     if node.tag == "tag:yaml.org,2002:merge" and not node.style:
         tree.places.setdefault((*path, key), _place(node.start_mark))
         tree.findings.append(Finding((*path, key), "merging with << is not supported", "write the fields out"))
@@ -232,6 +251,7 @@ _RESOLVER: Final = yaml.resolver.Resolver()
 
 def _scalar(node: yaml.ScalarNode, path: FieldPath, tree: Tree) -> Any:
     text = str(node.value)
+    tree.scalars.append((node.start_mark.index, node.end_mark.index, path, False))
     if node.style or (
         node.tag == _STR and not _resolves_plainly(node)
     ):  # the C parser's style of a plain scalar is the empty text
