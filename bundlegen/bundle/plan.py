@@ -14,7 +14,7 @@ from bundlegen.pki import catalog, sealing
 
 if TYPE_CHECKING:
     from bundlegen.bundle.render import Renderer
-    from bundlegen.pki.issue import KeyPair
+    from bundlegen.pki.issue import Pair
     from bundlegen.spec.model import Cluster, Host
 
 
@@ -125,8 +125,8 @@ def plan_host(
     *,
     renderer: Renderer,
     installer: bytes,
-    leaves: Mapping[str, KeyPair],
-    ca: KeyPair,
+    leaves: Mapping[str, Pair],
+    ca: Pair,
     window: Window,
     change: str,
     images: ImageSet = NO_IMAGES,
@@ -231,14 +231,12 @@ def shared_configuration(cluster: Cluster, renderer: Renderer, state_dir: str) -
     ]
 
 
-def pki_entries(cluster: Cluster, host: Host, leaves: Mapping[str, KeyPair], ca: KeyPair) -> list[Entry]:
+def pki_entries(cluster: Cluster, host: Host, leaves: Mapping[str, Pair], ca: Pair) -> list[Entry]:
     """Exactly the PKI files that ``host`` needs."""
     entries = []
     for file in catalog.host_files(cluster, host):
         pair = ca if file.certificate == catalog.ETCD_CA else leaves[file.certificate]
-        content = pair.key if file.private else pair.certificate
-        if content is None:
-            raise ValueError(f"the key of {file.certificate} is not at hand")
+        content = pair.key_pem if file.private else pair.certificate_pem
         mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
         entries.append(entry(layout.pki_path(file.path), content, mode, catalog.what(file), private=file.private))
     return entries

@@ -115,7 +115,7 @@ def build(
                 cluster,
                 layout.FIRST_CHANGE,
                 bundles,
-                describe(issued.ca.certificate),
+                describe(issued.ca.certificate_pem),
                 sha256(script),
                 _versions(stub),
                 issued_at=max(issued.issued_at.values()),
@@ -172,7 +172,7 @@ def _plans(
     codes: Mapping[str, str],
 ) -> Iterable[BundlePlan]:
     renderer = Renderer(cluster, issued.token, resources.template_text)
-    ca = describe(issued.ca.certificate)
+    ca = describe(issued.ca.certificate_pem)
     for host in cluster.hosts:
         leaves = {spec.name: issued.leaves[host.name, spec.name] for spec in catalog.LEAF_SPECS}
         yield plan_host(
@@ -182,7 +182,7 @@ def _plans(
             installer=script,
             leaves=leaves,
             ca=issued.ca,
-            window=_window(host, issued, [ca, *(describe(pair.certificate) for pair in leaves.values())]),
+            window=_window(host, issued, [ca, *(describe(pair.certificate_pem) for pair in leaves.values())]),
             change=layout.FIRST_CHANGE,
             images=brought,
             unlock_code=codes.get(host.name, ""),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -18,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from bundlegen.errors import StoreError
 from bundlegen.pki.compare import belongs_to, signed_by
 from bundlegen.pki.files import failing_as, open_to_others
-from bundlegen.pki.issue import CURVES, Issuer, KeyPair, PrivateKey, certificate_pem, fingerprint, key_pem
+from bundlegen.pki.issue import CURVES, Pair, PrivateKey
 from bundlegen.system.text import stamp
 
 _LEAST_RSA_BITS: Final = 2048
@@ -26,34 +25,7 @@ _LARGEST_FILE: Final = 1 << 20
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 
 
-@dataclass(frozen=True)
-class Authority:
-    """A CA ready to sign, and its files as the hosts get them."""
-
-    issuer: Issuer = field(repr=False)
-    pair: KeyPair = field(repr=False)
-    external: bool
-
-    @property
-    def certificate(self) -> x509.Certificate:
-        return self.issuer.certificate
-
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint(self.issuer.certificate)
-
-    @property
-    def files(self) -> tuple[bytes, bytes]:
-        """Certificate and key in PEM."""
-        return certificate_pem(self.issuer.certificate), key_pem(self.issuer.key)
-
-
-def own(certificate: x509.Certificate, key: PrivateKey) -> Authority:
-    """The CA that bundlegen made for this store."""
-    return Authority(Issuer(certificate, key), KeyPair(certificate_pem(certificate), key_pem(key)), external=False)
-
-
-def bring(certificate_path: Path, key_path: Path) -> Authority:
+def from_files(certificate_path: Path, key_path: Path) -> Pair:
     """The CA in the files a specification names, used from its place and never copied into the store.
 
     Hosts get both files rewritten in kubeadm's form (one PEM certificate; PKCS#1 or SEC1), so that the same CA gives
@@ -67,12 +39,11 @@ def bring(certificate_path: Path, key_path: Path) -> Authority:
             f"{key_path} is not the key of {certificate_path}", hint="name the two files that belong together"
         )
     _check_strength(key, key_path)
-    return Authority(Issuer(certificate, key), KeyPair(certificate_pem(certificate), key_pem(key)), external=True)
+    return Pair(certificate, key)
 
 
-def check_dates(authority: Authority, where: str, now: datetime) -> None:
+def check_dates(certificate: x509.Certificate, where: str, now: datetime) -> None:
     """Raises StoreError where the CA is not valid now."""
-    certificate = authority.certificate
     if now > certificate.not_valid_after_utc:
         raise StoreError(
             f"the CA {where} expired on {stamp(certificate.not_valid_after_utc)}",

@@ -35,23 +35,27 @@ _EARLIEST: Final = datetime(1950, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class KeyPair:
-    """A certificate and, unless it is kept back, its private key: both PEM."""
-
-    certificate: bytes
-    key: bytes | None = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Issuer:
-    """A CA that can sign."""
+class Pair:
+    """A certificate and its private key: a leaf, or a CA that can sign. The certificate alone tells pairs apart."""
 
     certificate: x509.Certificate
-    key: PrivateKey = field(repr=False)
+    key: PrivateKey = field(repr=False, compare=False)
+
+    @property
+    def certificate_pem(self) -> bytes:
+        return certificate_pem(self.certificate)
+
+    @property
+    def key_pem(self) -> bytes:
+        return key_pem(self.key)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.certificate)
 
 
 def issue(
-    request: CertRequest, *, key: PrivateKey, serial: int, issued_at: datetime, issuer: Issuer | None = None
+    request: CertRequest, *, key: PrivateKey, serial: int, issued_at: datetime, issuer: Pair | None = None
 ) -> x509.Certificate:
     """The certificate asked for, signed by ``issuer`` or, for a CA, by itself.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +14,7 @@ from bundlegen.errors import StoreError
 from bundlegen.pki.catalog import CertRequest
 from bundlegen.pki.compare import DamagedError, belongs_to, differences, read_certificate, read_key
 from bundlegen.pki.files import check_folder, failing_as, read_private
-from bundlegen.pki.issue import KeyPair, PrivateKey, request_digest
+from bundlegen.pki.issue import Pair, request_digest
 
 STORE_JSON: Final = "store.json"
 RECORD: Final = "issued.jsonl"
@@ -26,15 +25,6 @@ CA_FILES: Final = ("ca.crt", "ca.key")
 LEAF_FILES: Final = ("tls.crt", "tls.key")
 _DIGITS: Final = 16  # of the request's digest in a folder's name: plenty, as a host has few of each certificate
 _SHOWN: Final = 5
-
-
-@dataclass(frozen=True)
-class Found:
-    """A pair of the store, its certificate read."""
-
-    pair: KeyPair
-    certificate: x509.Certificate
-    key: PrivateKey = field(repr=False)
 
 
 class Damage:
@@ -64,6 +54,11 @@ def leaf_folder(store: Path, request: CertRequest, issuer: x509.Certificate) -> 
     return store / HOSTS / str(request.host) / f"{request.name}-{request_digest(request, issuer)[:_DIGITS]}"
 
 
+def files(pair: Pair, names: tuple[str, str]) -> dict[str, bytes]:
+    """A pair as the two files that a store keeps of it."""
+    return dict(zip(names, (pair.certificate_pem, pair.key_pem), strict=True))
+
+
 def has_leaves(store: Path) -> bool:
     """Whether anything was issued for a host."""
     with failing_as("read", store / HOSTS):
@@ -73,14 +68,14 @@ def has_leaves(store: Path) -> bool:
             return False
 
 
-def find_ca(store: Path) -> Found | None:
+def find_ca(store: Path) -> Pair | None:
     """The store's own CA, its two halves fitting; None where there is none. Raises StoreError where it is damaged."""
     return _find(store / CA_FOLDER, CA_FILES, None, None)
 
 
 def find_leaves(
     store: Path, requests: Sequence[CertRequest], issuer: x509.Certificate, damage: Damage
-) -> dict[CertRequest, Found]:
+) -> dict[CertRequest, Pair]:
     """The pairs the store has for these requests. What is wrong with any of them is added to ``damage``."""
     found = {}
     for place in sorted({store / HOSTS, *(store / HOSTS / str(request.host) for request in requests)}):
@@ -106,7 +101,7 @@ def remedy(folder: Path, request: CertRequest | None) -> str:
 
 def _find(
     folder: Path, names: tuple[str, str], request: CertRequest | None, issuer: x509.Certificate | None
-) -> Found | None:
+) -> Pair | None:
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -124,7 +119,7 @@ def _find(
 
 def _read_pair(
     folder: Path, descriptor: int, names: tuple[str, str], request: CertRequest | None, issuer: x509.Certificate | None
-) -> Found:
+) -> Pair:
     paths = folder / names[0], folder / names[1]
     contents = []
     for path in paths:
@@ -139,7 +134,7 @@ def _read_pair(
         raise StoreError(f"{paths[1]} {error}", hint=remedy(folder, request)) from None
     if not belongs_to(key, certificate):
         raise StoreError(f"{paths[1]} is not the key of {names[0]} beside it", hint=remedy(folder, request))
-    return Found(KeyPair(contents[0], contents[1]), certificate, key)
+    return Pair(certificate, key)
 
 
 def _certificate(

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from bundlegen.errors import StoreError
 from bundlegen.pki import authority, ledger, pairs, store_json
-from bundlegen.pki.authority import Authority
 from bundlegen.pki.catalog import ETCD_CA, CertRequest, ca_request, host_requests
 from bundlegen.pki.compare import differences
-from bundlegen.pki.issue import algorithm_of
+from bundlegen.pki.issue import Pair, algorithm_of
 from bundlegen.pki.ledger import Record
-from bundlegen.pki.pairs import Damage, Found
+from bundlegen.pki.pairs import Damage
 from bundlegen.pki.store_json import About
 from bundlegen.system.text import stamp
 
@@ -41,9 +40,9 @@ class State:
     """
 
     about: About | None
-    signer: Authority | None
+    signer: Pair | None
     requests: tuple[CertRequest, ...]
-    found: dict[CertRequest, Found]
+    found: dict[CertRequest, Pair]
     past: Record
     warnings: tuple[str, ...]
 
@@ -67,7 +66,7 @@ def read(store: Path, cluster: Cluster, now: datetime, issues: Mapping[str, int]
     past = ledger.read(store / pairs.RECORD)
     if signer is None:
         return State(about, None, requests, {}, past, past.warnings)
-    authority.check_dates(signer, _place(store, cluster), now)
+    authority.check_dates(signer.certificate, _place(store, cluster), now)
     damage = Damage()
     found = pairs.find_leaves(store, requests, signer.certificate, damage)
     for request, pair in found.items():
@@ -78,7 +77,7 @@ def read(store: Path, cluster: Cluster, now: datetime, issues: Mapping[str, int]
     return State(about, signer, requests, found, past, warnings)
 
 
-def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | None:
+def _signer(store: Path, cluster: Cluster, about: About | None) -> Pair | None:
     """The CA to sign with, after every check that it is this store's."""
     brought = cluster.pki.ca_files
     folder = store / pairs.CA_FOLDER
@@ -90,7 +89,7 @@ def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | N
     elif not about.ca_external and brought is not None:
         raise StoreError(f"{store} has a CA of its own, and the specification brings another", hint=_OTHER_STORE)
     if brought is not None:
-        signer = authority.bring(Path(brought.certificate), Path(brought.key))
+        signer = authority.from_files(Path(brought.certificate), Path(brought.key))
         if about is None and os.path.lexists(folder):
             raise StoreError(f"{folder} is there, though the specification brings another CA", hint=_OTHER_STORE)
         if about is not None and about.ca_fingerprint != signer.fingerprint:
@@ -108,12 +107,12 @@ def _signer(store: Path, cluster: Cluster, about: About | None) -> Authority | N
     certificate = own.certificate
     expected = replace(ca_request(cluster), algorithm=algorithm_of(certificate.public_key()) or "none")
     wrong = differences(expected, certificate, None)
-    if about is not None and about.ca_fingerprint != authority.own(certificate, own.key).fingerprint:
+    if about is not None and about.ca_fingerprint != own.fingerprint:
         wrong = ("is another CA than the one this store was made with", *wrong)
     if wrong:
         raise StoreError(f"{folder / pairs.CA_FILES[0]} {'; '.join(wrong)}", hint=pairs.remedy(folder, None))
-    check_pin(cluster, store, authority.own(certificate, own.key).fingerprint)
-    return authority.own(certificate, own.key)
+    check_pin(cluster, store, own.fingerprint)
+    return own
 
 
 def check_pin(cluster: Cluster, store: Path, fingerprint: str | None) -> None:
@@ -137,16 +136,16 @@ def _place(store: Path, cluster: Cluster) -> str:
     return str(store / pairs.CA_FOLDER / pairs.CA_FILES[0]) if brought is None else brought.certificate
 
 
-def _expired(folder: Path, request: CertRequest, pair: Found) -> StoreError:
+def _expired(folder: Path, request: CertRequest, pair: Pair) -> StoreError:
     return StoreError(
         f"{folder / pairs.LEAF_FILES[0]} ({request.label}) expired on {stamp(pair.certificate.not_valid_after_utc)}",
         hint="move its folder out of the store and build again to have a new one issued",
     )
 
 
-def _kept(cluster: Cluster, signer: Authority, about: About | None) -> list[str]:
+def _kept(cluster: Cluster, signer: Pair, about: About | None) -> list[str]:
     """What the specification asks of the CA that the store's CA, which is never replaced, is not."""
-    if signer.external:
+    if cluster.pki.ca_files is not None:
         return []
     asked = ca_request(cluster)
     kept = "; the store's CA is kept, because replacing it would cut off every host"
@@ -163,7 +162,7 @@ def _kept(cluster: Cluster, signer: Authority, about: About | None) -> list[str]
     return warnings
 
 
-def _worries(found: dict[CertRequest, Found], signer: Authority, now: datetime) -> list[str]:
+def _worries(found: dict[CertRequest, Pair], signer: Pair, now: datetime) -> list[str]:
     warnings = []
     soon = sorted(
         (pair.certificate.not_valid_after_utc, request.label)

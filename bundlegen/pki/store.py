@@ -16,9 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from bundlegen.pki import authority, pairs, state
 from bundlegen.pki import entropy as system_entropy
-from bundlegen.pki.authority import Authority
+from bundlegen.pki import pairs, state
 from bundlegen.pki.catalog import CertRequest, ca_request
 from bundlegen.pki.compare import issue_time
 from bundlegen.pki.entropy import Entropy
@@ -33,10 +32,9 @@ from bundlegen.pki.files import (
     private_umask,
     sweep,
 )
-from bundlegen.pki.issue import Issuer, KeyPair, PrivateKey, certificate_pem, issue, key_pem, validity_window
+from bundlegen.pki.issue import Pair, PrivateKey, issue, validity_window
 from bundlegen.pki.keys import make_keys
 from bundlegen.pki.ledger import Ledger, append
-from bundlegen.pki.pairs import Found
 from bundlegen.pki.state import State
 from bundlegen.pki.store_json import About
 from bundlegen.system import clock as system_clock
@@ -45,7 +43,7 @@ from bundlegen.system.text import stamp
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster
 
-__all__ = ["Issued", "KeyPair", "Progress", "Store", "Survey", "survey"]
+__all__ = ["Issued", "Pair", "Progress", "Store", "Survey", "survey"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how many of the new certificates are made, and how many there will be."""
@@ -60,8 +58,8 @@ class Issued:
     know.
     """
 
-    ca: KeyPair
-    leaves: Mapping[tuple[str, str], KeyPair]
+    ca: Pair
+    leaves: Mapping[tuple[str, str], Pair]
     token: str = field(repr=False)
     issued_at: Mapping[str, datetime]
     new: tuple[str, ...] = ()
@@ -138,8 +136,8 @@ class Store:
                 intake.settle()
         held = before.found | made
         return Issued(
-            ca=signer.pair,
-            leaves={(str(request.host), request.name): held[request].pair for request in before.requests},
+            ca=signer,
+            leaves={(str(request.host), request.name): held[request] for request in before.requests},
             token=cluster.etcd.initial_cluster_token or about.token,
             issued_at=_newest(held),
             new=tuple(ledger.sentences),
@@ -155,51 +153,51 @@ class Store:
         ledger: Ledger,
         jobs: int | None,
         progress: Progress | None,
-    ) -> tuple[Authority, About, dict[CertRequest, Found]]:
+    ) -> tuple[Pair, About, dict[CertRequest, Pair]]:
         """Makes what is missing, the CA and the store's description of itself included, and hands it to ``intake``."""
         asked = ca_request(cluster)
         signer, about, missing = before.signer, before.about, before.missing
         wanted = missing if signer else (asked, *missing)
-        made: dict[CertRequest, Found] = {}
+        made: dict[CertRequest, Pair] = {}
         with closing(make_keys([request.algorithm for request in wanted], self._entropy, jobs)) as keys:
             if signer is None:
                 signer = self._make_ca(asked, next(keys), now, intake)
                 ledger.issued(asked, signer.certificate, None)
-            elif not signer.external:
+            elif cluster.pki.ca_files is None:
                 ledger.found(asked, signer.certificate, None)
             if about is None:
-                about = self._describe(cluster.name, signer, asked, now)
+                about = self._describe(cluster, signer, asked, now)
                 intake.add_file(self.path / pairs.STORE_JSON, about.to_json())
             for request in missing:
                 validity_window(request, now, signer.certificate)
             for request, key in zip(missing, keys, strict=False):
-                made[request] = self._make_leaf(request, key, signer.issuer, now, intake)
+                made[request] = self._make_leaf(request, key, signer, now, intake)
                 ledger.issued(request, made[request].certificate, signer.certificate)
                 if progress is not None:
                     progress(len(made), len(missing))
         return signer, about, made
 
-    def _make_ca(self, request: CertRequest, key: PrivateKey, now: datetime, intake: Intake) -> Authority:
-        certificate = issue(request, key=key, serial=self._entropy.new_serial(), issued_at=now)
-        made = authority.own(certificate, key)
-        intake.add_folder(self.path / pairs.CA_FOLDER, dict(zip(pairs.CA_FILES, made.files, strict=True)))
+    def _make_ca(self, request: CertRequest, key: PrivateKey, now: datetime, intake: Intake) -> Pair:
+        made = Pair(issue(request, key=key, serial=self._entropy.new_serial(), issued_at=now), key)
+        intake.add_folder(self.path / pairs.CA_FOLDER, pairs.files(made, pairs.CA_FILES))
         return made
 
-    def _make_leaf(self, request: CertRequest, key: PrivateKey, issuer: Issuer, now: datetime, intake: Intake) -> Found:
-        certificate = issue(request, key=key, serial=self._entropy.new_serial(), issued_at=now, issuer=issuer)
-        files = certificate_pem(certificate), key_pem(key)
+    def _make_leaf(self, request: CertRequest, key: PrivateKey, issuer: Pair, now: datetime, intake: Intake) -> Pair:
+        serial = self._entropy.new_serial()
+        made = Pair(issue(request, key=key, serial=serial, issued_at=now, issuer=issuer), key)
         place = pairs.leaf_folder(self.path, request, issuer.certificate)
-        intake.add_folder(place, dict(zip(pairs.LEAF_FILES, files, strict=True)))
-        return Found(KeyPair(*files), certificate, key)
+        intake.add_folder(place, pairs.files(made, pairs.LEAF_FILES))
+        return made
 
-    def _describe(self, name: str, signer: Authority, asked: CertRequest, now: datetime) -> About:
+    def _describe(self, cluster: Cluster, signer: Pair, asked: CertRequest, now: datetime) -> About:
+        external = cluster.pki.ca_files is not None
         return About(
-            cluster=name,
+            cluster=cluster.name,
             created=stamp(now),
-            token=f"{name}-{self._entropy.new_token()}",
+            token=f"{cluster.name}-{self._entropy.new_token()}",
             ca_fingerprint=signer.fingerprint,
-            ca_external=signer.external,
-            ca_validity=None if signer.external else int(asked.validity.total_seconds()),
+            ca_external=external,
+            ca_validity=None if external else int(asked.validity.total_seconds()),
         )
 
     def _make_host_folders(self, made: Iterable[CertRequest]) -> None:
@@ -236,7 +234,7 @@ def survey(
     return Survey(tuple(ledger.sentences), before.warnings)
 
 
-def _newest(held: Mapping[CertRequest, Found]) -> dict[str, datetime]:
+def _newest(held: Mapping[CertRequest, Pair]) -> dict[str, datetime]:
     """For each host, when the newest of its certificates was issued."""
     newest: dict[str, datetime] = {}
     for request, pair in held.items():

@@ -37,16 +37,15 @@ def entries(root: Path) -> list[dict[str, object]]:
 def test_a_new_cluster_gets_everything(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     issued = ensure(tmp_path / "pki", cluster(), progress=lambda done, total: steps.append((done, total)))
-    assert issued.ca.key is not None
-    ca = x509.load_pem_x509_certificate(issued.ca.certificate)
+    ca = issued.ca.certificate
     assert_is_ca(ca)
     assert set(issued.leaves) == {(f"infra{n}", spec.name) for n in range(3) for spec in LEAF_SPECS}
     for (host, name), pair in issued.leaves.items():
-        leaf = x509.load_pem_x509_certificate(pair.certificate)
+        leaf = pair.certificate
         assert_is_leaf(leaf, ca, server=name in ("etcd-server", "etcd-peer"))
         assert host in leaf.subject.rfc4514_string() or "client" in name
-    assert len({pair.key for pair in issued.leaves.values()}) == 12
-    assert len({x509.load_pem_x509_certificate(p.certificate).serial_number for p in issued.leaves.values()}) == 12
+    assert len({pair.key_pem for pair in issued.leaves.values()}) == 12
+    assert len({p.certificate.serial_number for p in issued.leaves.values()}) == 12
     assert issued.new[:2] == ("etcd-ca: new", "infra0 etcd-server: new")
     assert len(issued.new) == 1 + 3 * 4
     assert issued.warnings == ()
@@ -191,7 +190,7 @@ def test_the_ca_is_kept_whatever_is_asked(tmp_path: Path) -> None:
 def test_the_record_names_every_certificate(tmp_path: Path) -> None:
     issued = ensure(tmp_path, cluster())
     pairs = [issued.ca, *issued.leaves.values()]
-    prints = {x509.load_pem_x509_certificate(pair.certificate).fingerprint(SHA256()).hex() for pair in pairs}
+    prints = {pair.certificate.fingerprint(SHA256()).hex() for pair in pairs}
     found = entries(tmp_path)
     assert {entry["fingerprint"] for entry in found} == prints
     assert [entry["name"] for entry in found[:5]] == [spec.name for spec in CATALOG]
@@ -271,7 +270,7 @@ def test_another_issue_is_another_certificate_and_the_first_one_stays(tmp_path: 
     assert second.new[0].endswith(f"issue differs from the one issued {stamp(NOW)}: 1, was 0")
     for spec in LEAF_SPECS:
         assert second.leaves["infra0", spec.name] == first.leaves["infra0", spec.name]
-        assert second.leaves["infra1", spec.name].key != first.leaves["infra1", spec.name].key
+        assert second.leaves["infra1", spec.name].key_pem != first.leaves["infra1", spec.name].key_pem
     assert ensure(tmp_path, asked).leaves == first.leaves
     assert survey(tmp_path, asked, {"infra1": 1}, clock=lambda: NOW).new == ()
     assert len(survey(tmp_path, asked, {"infra1": 2}, clock=lambda: NOW).new) == len(LEAF_SPECS)
@@ -320,6 +319,6 @@ def test_a_hosts_requests_are_all_found_again(tmp_path: Path) -> None:
     with Store.open(tmp_path, asked.name, clock=lambda: NOW) as store:
         assert store.ensure(asked).leaves == first.leaves
     request = host_requests(asked, asked.hosts[0])[0]
-    names = x509.load_pem_x509_certificate(first.leaves["six", "etcd-server"].certificate).extensions
+    names = first.leaves["six", "etcd-server"].certificate.extensions
     found = names.get_extension_for_class(x509.SubjectAlternativeName).value
     assert tuple(str(name.value) for name in found) == (*request.dns_names, *request.ip_addresses)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bundlegen.errors import StoreError
-from bundlegen.pki.issue import Issuer, certificate_pem, fingerprint, key_pem
+from bundlegen.pki.issue import Pair, certificate_pem, fingerprint, key_pem
 from bundlegen.pki.store import survey
 from tests.pki_cases import NOW, YEAR, assert_is_leaf, cluster, ensure, fixture_key
 
@@ -42,7 +42,7 @@ def usage(*, sign: bool) -> x509.KeyUsage:
     )
 
 
-def certificate(key: Any, extensions: Extensions, issuer: Issuer | None = None, name: str = "Example CA") -> bytes:
+def certificate(key: Any, extensions: Extensions, issuer: Pair | None = None, name: str = "Example CA") -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
     builder = x509.CertificateBuilder(
         issuer.certificate.subject if issuer else subject,
@@ -87,12 +87,12 @@ def bring(tmp_path: Path) -> Callable[..., Any]:
 
 def test_a_good_one_signs_and_stays_in_its_place(bring: Callable[..., Any], tmp_path: Path) -> None:
     issued = bring(b"some text before\n" + GOOD, pkcs8(KEY))
-    assert issued.ca.certificate == GOOD
-    assert issued.ca.key == key_pem(KEY)
+    assert issued.ca.certificate_pem == GOOD
+    assert issued.ca.key_pem == key_pem(KEY)
     ca = x509.load_pem_x509_certificate(GOOD)
     assert len(issued.leaves) == 8
     for pair in issued.leaves.values():
-        leaf = x509.load_pem_x509_certificate(pair.certificate)
+        leaf = pair.certificate
         leaf.verify_directly_issued_by(ca)
         with pytest.raises(x509.ExtensionNotFound):
             leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
@@ -110,18 +110,18 @@ def test_one_with_an_identifier_is_named_by_it(bring: Callable[..., Any]) -> Non
     crt = certificate(KEY, [*CA, (usage(sign=True), True), (identifier, False)])
     ca = x509.load_pem_x509_certificate(crt)
     for (_, name), pair in bring(crt).leaves.items():
-        leaf = x509.load_pem_x509_certificate(pair.certificate)
+        leaf = pair.certificate
         assert_is_leaf(leaf, ca, server=name in ("etcd-server", "etcd-peer"))
 
 
 def test_ec_parameters_before_the_key_are_passed_over(bring: Callable[..., Any]) -> None:
     key = fixture_key("ecdsa")
     parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
-    assert bring(certificate(key, CA), parameters + key_pem(key)).ca.key == key_pem(key)
+    assert bring(certificate(key, CA), parameters + key_pem(key)).ca.key_pem == key_pem(key)
 
 
 OTHER = ec.generate_private_key(ec.SECP256R1())
-ROOT = Issuer(x509.load_pem_x509_certificate(GOOD), KEY)
+ROOT = Pair(x509.load_pem_x509_certificate(GOOD), KEY)
 SMALL = rsa.generate_private_key(65537, 1024)
 P521 = ec.generate_private_key(ec.SECP521R1())
 ED = ed25519.Ed25519PrivateKey.generate()
@@ -202,7 +202,7 @@ def test_a_pinned_ca_has_to_be_there(bring: Callable[..., Any], tmp_path: Path) 
     with pytest.raises(StoreError, match=r"prod holds no CA, and pki.ca.fingerprint demands the one"):
         ensure(root, cluster(2, ca={"fingerprint": "5c" * 32}))
     assert not (root / "prod" / "ca").exists()
-    own = x509.load_pem_x509_certificate(ensure(root, cluster(2)).ca.certificate)
+    own = ensure(root, cluster(2)).ca.certificate
     pinned = cluster(2, ca={"fingerprint": fingerprint(own)})
     assert ensure(root, pinned).new == ()
     assert survey(root, pinned, clock=lambda: NOW).new == ()

@@ -21,8 +21,7 @@ from bundlegen.pki.compare import differences, issue_time
 from bundlegen.pki.issue import (
     CURVES,
     RSA_BITS,
-    Issuer,
-    KeyPair,
+    Pair,
     PrivateKey,
     algorithm_of,
     certificate_pem,
@@ -36,13 +35,13 @@ from tests.pki_cases import FIXTURES, NOW, YEAR, assert_is_ca, assert_is_leaf, c
 REFERENCE = json.loads((FIXTURES / "kubeadm-v1.22-certs.json").read_text(encoding="utf-8"))
 
 
-def certificate_authority(key: PrivateKey, when: datetime = NOW, **changes: Any) -> Issuer:
+def certificate_authority(key: PrivateKey, when: datetime = NOW, **changes: Any) -> Pair:
     request = replace(ca_request(cluster()), **changes)
-    return Issuer(issue(request, key=key, serial=7, issued_at=when), key)
+    return Pair(issue(request, key=key, serial=7, issued_at=when), key)
 
 
 @pytest.fixture(scope="module")
-def ca() -> Issuer:
+def ca() -> Pair:
     return certificate_authority(fixture_key("ca"), algorithm="RSA-2048")
 
 
@@ -87,7 +86,7 @@ def value_of(value: x509.ExtensionType, ca: x509.Certificate) -> object:
     raise AssertionError(value)
 
 
-def test_every_certificate_is_what_kubeadm_1_22_made(ca: Issuer) -> None:
+def test_every_certificate_is_what_kubeadm_1_22_made(ca: Pair) -> None:
     asked = cluster(version="v1.22.3", encryptionAlgorithm="RSA-2048")
     key = fixture_key("leaf")
     found = {}
@@ -104,7 +103,7 @@ def test_every_certificate_is_what_kubeadm_1_22_made(ca: Issuer) -> None:
 def test_invariants_hold_for_every_algorithm(algorithm: str) -> None:
     asked = cluster(version="v1.34.0", encryptionAlgorithm=algorithm)
     key = entropy.new_key(algorithm)
-    ca = Issuer(issue(ca_request(asked), key=key, serial=entropy.new_serial(), issued_at=NOW), key)
+    ca = Pair(issue(ca_request(asked), key=key, serial=entropy.new_serial(), issued_at=NOW), key)
     assert_is_ca(ca.certificate)
     assert algorithm_of(key) == algorithm
     for request in host_requests(asked, asked.hosts[0]):
@@ -116,7 +115,7 @@ def test_invariants_hold_for_every_algorithm(algorithm: str) -> None:
         assert hashed.name == ("sha384" if algorithm.endswith("P384") else "sha256")
 
 
-def test_the_same_inputs_give_the_same_bytes(ca: Issuer) -> None:
+def test_the_same_inputs_give_the_same_bytes(ca: Pair) -> None:
     request = host_requests(cluster(), cluster().hosts[0])[0]
     first, second = (issue(request, key=fixture_key("leaf"), serial=5, issued_at=NOW, issuer=ca) for _ in range(2))
     assert certificate_pem(first) == certificate_pem(second)
@@ -129,7 +128,7 @@ def test_keys_are_in_kubeadms_form() -> None:
     assert key_pem(fixture_key("ecdsa")).startswith(b"-----BEGIN EC PRIVATE KEY-----\n")
 
 
-def test_a_leaf_starts_its_margin_before_it_is_issued_and_not_with_the_ca(ca: Issuer) -> None:
+def test_a_leaf_starts_its_margin_before_it_is_issued_and_not_with_the_ca(ca: Pair) -> None:
     request = host_requests(cluster(), cluster().hosts[0])[0]
     later = NOW + timedelta(days=9, microseconds=999_999)
     leaf = issue(request, key=fixture_key("leaf"), serial=1, issued_at=later, issuer=ca)
@@ -138,13 +137,13 @@ def test_a_leaf_starts_its_margin_before_it_is_issued_and_not_with_the_ca(ca: Is
     assert issue_time(request, leaf) == NOW + timedelta(days=9)
 
 
-def test_a_leaf_never_starts_before_its_ca(ca: Issuer) -> None:
+def test_a_leaf_never_starts_before_its_ca(ca: Pair) -> None:
     request = replace(host_requests(cluster(), cluster().hosts[0])[0], margin=timedelta(hours=2))
     leaf = issue(request, key=fixture_key("leaf"), serial=1, issued_at=NOW, issuer=ca)
     assert leaf.not_valid_before_utc == ca.certificate.not_valid_before_utc == NOW - timedelta(minutes=5)
 
 
-def test_a_leaf_that_would_outlive_its_ca_is_refused(ca: Issuer) -> None:
+def test_a_leaf_that_would_outlive_its_ca_is_refused(ca: Pair) -> None:
     request = host_requests(cluster(), cluster().hosts[0])[0]
     when = ca.certificate.not_valid_after_utc - timedelta(hours=100, minutes=30)
     with pytest.raises(StoreError, match=r"infra0 etcd-server would be valid until .* beyond its CA's end") as refused:
@@ -168,12 +167,12 @@ def test_a_ca_without_identifier_is_not_named_by_one() -> None:
     bare = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     signed = bare.sign(key, hashes.SHA256())
     request = host_requests(cluster(), cluster().hosts[0])[0]
-    leaf = issue(request, key=fixture_key("leaf"), serial=1, issued_at=NOW, issuer=Issuer(signed, key))
+    leaf = issue(request, key=fixture_key("leaf"), serial=1, issued_at=NOW, issuer=Pair(signed, key))
     assert extension_of(leaf, x509.AuthorityKeyIdentifier) is None
     leaf.verify_directly_issued_by(signed)
 
 
-def test_every_fact_of_a_request_changes_its_digest(ca: Issuer) -> None:
+def test_every_fact_of_a_request_changes_its_digest(ca: Pair) -> None:
     request = host_requests(cluster(version="v1.22.0"), cluster().hosts[0])[2]
     changed = [
         replace(request, host="other"),
@@ -200,7 +199,7 @@ def test_the_first_issue_has_the_digest_that_version_0_1_gave_it() -> None:
     assert request_digest(last) == "2407287222b6e3d87f5ff0113973bd362b59e610d7bb92f2b7e6106ed21a4640"
 
 
-def test_differences_name_what_is_not_as_asked(ca: Issuer) -> None:
+def test_differences_name_what_is_not_as_asked(ca: Pair) -> None:
     request = host_requests(cluster(version="v1.22.0"), cluster().hosts[0])[0]
     leaf = issue(request, key=fixture_key("leaf"), serial=1, issued_at=NOW, issuer=ca)
     request = replace(request, algorithm="RSA-2048")
@@ -219,9 +218,8 @@ def test_differences_name_what_is_not_as_asked(ca: Issuer) -> None:
     assert any("not signed by" in text for text in differences(request, leaf, other.certificate))
 
 
-def test_no_representation_shows_a_key(ca: Issuer) -> None:
-    pem = key_pem(ca.key)
-    assert pem.decode().splitlines()[1] not in repr(KeyPair(certificate_pem(ca.certificate), pem)) + repr(ca)
+def test_no_representation_shows_a_key(ca: Pair) -> None:
+    assert ca.key_pem.decode().splitlines()[1] not in repr(ca)
 
 
 @pytest.mark.parametrize("algorithm", [*RSA_BITS, *CURVES])
