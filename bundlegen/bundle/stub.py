@@ -44,8 +44,8 @@ _UNPACK_ROOT: Final = (
 )
 
 
-class Change(NamedTuple):
-    """One change to makeself's stub: why, what must stand there just ``times`` times, and what replaces it."""
+class StubEdit(NamedTuple):
+    """One edit of makeself's stub: why, what must stand there just ``times`` times, and what replaces it."""
 
     why: str
     pattern: str
@@ -57,62 +57,62 @@ _OWN_PIECE_ONLY: Final = (
     r'\1; MS_kb=@ALL@; case "$0" in /*) BUNDLEGEN_FILE=$0 ;; *) BUNDLEGEN_FILE=$location/$0 ;; esac; '
     r'if test x"$script" != x -a x"$keep" = xn; then filesizes=${filesizes%% *}; MS_kb=@KB@; fi'
 )
-_CHANGES: Final = (
-    Change("keys unpack to memory where root has it, never to a disk", r"^TMPROOT=\$\{TMPDIR:=/tmp\}$", _UNPACK_ROOT),
-    Change(
+_EDITS: Final = (
+    StubEdit("keys unpack to memory where root has it, never to a disk", r"^TMPROOT=\$\{TMPDIR:=/tmp\}$", _UNPACK_ROOT),
+    StubEdit(
         "a private folder that nobody can guess, that names the process it belongs to, and that goes however it ends",
         r'tmpdir="\$TMPROOT/selfgz\$\$\$RANDOM"\n\s*dashp=""',
         'tmpdir=`mktemp -d "$TMPROOT/bundlegen-unpack.$$.XXXXXXXX"` || exit 1; '
         'finish=\'rm -rf "$tmpdir"\'\n\tdashp="-p"',
     ),
-    Change(
+    StubEdit(
         "a folder that is named is a new one, and nobody else's",
         r'^if test x"\$targetdir" = x\.; then\n\s*tmpdir="\."\nelse\n(\s*if test x"\$keep" = xy; then\n)'
         r'\s*if test x"\$nooverwrite" = xy && test -d "\$targetdir"; then\n.*\n.*\n\s*fi\n',
         r'if :; then\n\1\tMS_new_folder "$targetdir"\n',
     ),
-    Change("which is made alone", r'^(\ttmpdir="\$targetdir"\n\tdashp=)"-p"$', r'\1""'),
-    Change(
+    StubEdit("which is made alone", r'^(\ttmpdir="\$targetdir"\n\tdashp=)"-p"$', r'\1""'),
+    StubEdit(
         "dd reads less than it is asked for from a pipe, where it is not GNU's",
         r"^MS_dd\(\)\n\{\n(?:    .*\n)+\}$",
         'MS_dd()\n{\n    tail -c "+`expr $2 + 1`" "$1" | head -c "$3"\n}',
     ),
-    Change(
+    StubEdit(
         "a wrong sum is said in our words",
         r'^(\s*)echo "Error in SHA256 checksums: .*\n\s*exit 2$',
         r'\1MS_damaged "its part $i is not as it was made"',
     ),
-    Change("the installer speaks, the stub does not: its output may be JSON", r'^quiet="n"$', 'quiet="y"'),
-    Change("no progress dots between the installer's lines", r"^noprogress=n$", "noprogress=y"),
-    Change("--check says that all is good", r'MS_Check "\$0" y\n', 'quiet=n; MS_Check "$0" y\n'),
-    Change(
+    StubEdit("the installer speaks, the stub does not: its output may be JSON", r'^quiet="n"$', 'quiet="y"'),
+    StubEdit("no progress dots between the installer's lines", r"^noprogress=n$", "noprogress=y"),
+    StubEdit("--check says that all is good", r'MS_Check "\$0" y\n', 'quiet=n; MS_Check "$0" y\n'),
+    StubEdit(
         "--list lists with modes and sizes",
         r"echo Target directory: \$targetdir\n",
         "quiet=n; echo Target directory: $targetdir\n",
     ),
-    Change("--confirm asks", r"^(\s*)verbose=y\n", r"\1verbose=y; quiet=n\n"),
-    Change(
+    StubEdit("--confirm asks", r"^(\s*)verbose=y\n", r"\1verbose=y; quiet=n\n"),
+    StubEdit(
         "a signal is no lock conflict: 130, as a shell has it", r"eval \$finish; exit 15$", "eval $finish; exit 130"
     ),
-    Change(
+    StubEdit(
         "the installer gets only its own piece, checked and unpacked: it reads the images itself",
         r'^(location="`pwd`")$',
         _OWN_PIECE_ONLY,
     ),
-    Change(
+    StubEdit(
         "where the images are in this file",
         r'^(offset=`head -n "\$skip" "\$0" \| wc -c \| (?:tr -d|sed) "[^"]+"`)$',
         r"\1; BUNDLEGEN_IMAGES_AT=`expr $offset + ${filesizes%% *}`",
     ),
-    Change("the installer is told so", r"^res=0$", "res=0; export BUNDLEGEN_FILE BUNDLEGEN_IMAGES_AT"),
-    Change(
+    StubEdit("the installer is told so", r"^res=0$", "res=0; export BUNDLEGEN_FILE BUNDLEGEN_IMAGES_AT"),
+    StubEdit(
         "--info tells what the whole file unpacks to",
         r"echo Uncompressed size: \d+ KB",
         "echo Uncompressed size: @ALL@ KB",
     ),
-    Change("--confirm tells what is unpacked", r"About to extract \d+ KB in", "About to extract $MS_kb KB in"),
-    Change("room is needed for that", r'test "\$leftspace" -lt \d+; then', 'test "$leftspace" -lt $MS_kb; then'),
-    Change("and the message says so", r"to decompress \$0 \(\d+ KB\)", "to decompress $0 ($MS_kb KB)"),
+    StubEdit("--confirm tells what is unpacked", r"About to extract \d+ KB in", "About to extract $MS_kb KB in"),
+    StubEdit("room is needed for that", r'test "\$leftspace" -lt \d+; then', 'test "$leftspace" -lt $MS_kb; then'),
+    StubEdit("and the message says so", r"to decompress \$0 \(\d+ KB\)", "to decompress $0 ($MS_kb KB)"),
 )
 _VARIABLES: Final = (
     ("label", r'^label="bundlegen bundle"$'),
@@ -238,8 +238,8 @@ def adapt(archive: bytes) -> Stub:
         raise _unknown("its stub holds an @")
     # The program's own path, which differs between machines, is part of the recorded command line.
     text = re.sub(r'^(\s*echo Build command was: )"[^"\s]*makeself ', r'\1"makeself ', text, flags=re.MULTILINE)
-    for change in _CHANGES:
-        text = _replaced(text, change.pattern, change.replacement, change.times, change.why)
+    for edit in _EDITS:
+        text = _replaced(text, edit.pattern, edit.replacement, edit.times, edit.why)
     for variable, pattern in _VARIABLES:
         text = _replaced(text, pattern, f"@{variable.upper()}@", 1, variable)
     if text.count(_START) != 1:
