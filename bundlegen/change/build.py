@@ -87,7 +87,7 @@ def build(
         check_base(cluster, spec)
     if options.shared_images and not loaded.images:
         raise UsageError(f"--shared-images: {spec} names no images", hint="name them there, or leave the option out")
-    carried = archive.survey(loaded.images, spec)
+    archives = archive.survey(loaded.images, spec)
     stub = make_stub()
     script = install_script.install_script()
     folder = options.output / cluster.name / layout.FIRST_CHANGE
@@ -96,15 +96,15 @@ def build(
         issued_now(issued.new)
         codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
         with staging(folder) as stage, stage.scratch() as scratch:
-            pieces = pack.compress(carried, scratch, step)
-            shared = parts.share(stage, pieces, options.attachments) if options.shared_images else None
-            brought = pack.described(carried, pieces, shared.name if shared else "")
-            plans = list(_plans(cluster, issued, script, brought, codes))
+            pieces = pack.compress(archives, scratch, step)
+            beside = parts.share(stage, pieces, options.attachments) if options.shared_images else None
+            images = pack.described(archives, pieces, beside.name if beside else "")
+            plans = list(_plans(cluster, issued, script, images, codes))
             if options.base:
-                plans.append(_base_plan(cluster, script, brought))
+                plans.append(_base_plan(cluster, script, images))
             finished = []
             for number, plan in enumerate(plans, start=1):
-                packed = _pack(plan, stub, () if shared else pieces, stage, cluster)
+                packed = _pack(plan, stub, () if beside else pieces, stage, cluster)
                 if options.attachments.wanted:
                     packed = replace(packed, parts=parts.make(stage, packed.name, options.attachments))
                 finished.append(packed)
@@ -123,7 +123,7 @@ def build(
                 sealed=options.seal,
                 compared_with=_compared(options.previous, stage.folder),
                 base=base,
-                images=shared,
+                images=beside,
             )
             for name, content in write.render(change, resources.template_text, CREATE.story).items():
                 stage.write(name, [content])
@@ -134,7 +134,7 @@ def build(
                 before_asking()
                 stage.write(layout.SIGNATURE, [_signature(sums, options.sign_key, folder)])
             written = stage.commit(replace=options.replace)
-    warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings + unmet(cluster, carried, spec)
+    warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings + unmet(cluster, archives, spec)
     return Built(folder, tuple(bundles), base, change, issued.new, warnings, written)
 
 
@@ -168,7 +168,7 @@ def _plans(
     cluster: Cluster,
     issued: Issued,
     script: bytes,
-    brought: ImageSet,
+    images: ImageSet,
     codes: Mapping[str, str],
 ) -> Iterable[BundlePlan]:
     renderer = Renderer(cluster, issued.token, resources.template_text)
@@ -184,7 +184,7 @@ def _plans(
             ca=issued.ca,
             window=_window(host, issued, [ca, *(describe(pair.certificate_pem) for pair in leaves.values())]),
             change=layout.FIRST_CHANGE,
-            images=brought,
+            images=images,
             unlock_code=codes.get(host.name, ""),
         )
 
@@ -198,13 +198,13 @@ def check_base(cluster: Cluster, spec: Path) -> None:
             raise SpecError([Problem(str(spec), f"hosts[{index}].name", message, hint)])
 
 
-def _base_plan(cluster: Cluster, script: bytes, brought: ImageSet) -> BundlePlan:
+def _base_plan(cluster: Cluster, script: bytes, images: ImageSet) -> BundlePlan:
     return plan_base(
         cluster,
         renderer=Renderer(cluster, "", resources.template_text),
         installer=script,
         change=layout.FIRST_CHANGE,
-        images=brought,
+        images=images,
     )
 
 
@@ -216,8 +216,8 @@ def _window(host: Host, issued: Issued, certificates: Sequence[CertInfo]) -> Win
     )
 
 
-def _pack(plan: BundlePlan, stub: Stub, on_board: Sequence[Piece], stage: Staging, cluster: Cluster) -> Packed:
-    pieces = [configuration_piece(plan), *on_board]
+def _pack(plan: BundlePlan, stub: Stub, embedded: Sequence[Piece], stage: Staging, cluster: Cluster) -> Packed:
+    pieces = [configuration_piece(plan), *embedded]
     host = plan.host if plan.kind == layout.KIND_HOST else ""
     header = stub.header(label(cluster.name, layout.FIRST_CHANGE, host), pieces)
     blocks = (block for source in ([header], *(piece.blocks() for piece in pieces)) for block in source)
@@ -230,11 +230,11 @@ def _pack(plan: BundlePlan, stub: Stub, on_board: Sequence[Piece], stage: Stagin
     return Packed(plan, size, digest, certificates)
 
 
-def unmet(cluster: Cluster, carried: archive.Carried, spec: Path) -> tuple[str, ...]:
+def unmet(cluster: Cluster, archives: archive.Archives, spec: Path) -> tuple[str, ...]:
     """Warnings: without any image, the hosts have theirs already, or a registry; with some, all should be there."""
-    if not carried.files:
+    if not archives.files:
         return ()
-    return tuple(f"{spec}: images: {sentence}" for sentence in wanted.unmet(cluster, carried.images))
+    return tuple(f"{spec}: images: {sentence}" for sentence in wanted.unmet(cluster, archives.images))
 
 
 def _versions(stub: Stub) -> dict[str, str]:

@@ -38,19 +38,19 @@ def listing(spec: Path, pki: Path, *, base: bool = False) -> Listing:
     cluster = loaded.cluster
     if base:
         check_base(cluster, spec)
-    carried = archive.survey(loaded.images, spec)
+    archives = archive.survey(loaded.images, spec)
     found = survey(pki, cluster)
     renderer = Renderer(cluster, "", resources.template_text)
-    brought = image_entries(pack.described(carried))
+    images = image_entries(pack.described(archives))
     hosts = []
     for host in cluster.hosts:
         rows = [(each.destination, each.mode, each.what) for each in configuration(cluster, host, renderer)]
         for file in catalog.host_files(cluster, host):
             mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
             rows.append((layout.pki_path(file.path), mode, catalog.what(file)))
-        rows += [(each.destination, each.mode, each.what) for each in brought]
+        rows += [(each.destination, each.mode, each.what) for each in images]
         hosts.append((host.name, tuple(sorted(rows))))
-    files = [*shared_configuration(cluster, renderer, layout.BASE_DIR), *brought]
-    shared = tuple(sorted((each.destination, each.mode, each.what) for each in files)) if base else None
-    warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings + unmet(cluster, carried, spec)
-    return Listing(cluster, tuple(hosts), shared, found.new, warnings)
+    files = [*shared_configuration(cluster, renderer, layout.BASE_DIR), *images]
+    of_base = tuple(sorted((each.destination, each.mode, each.what) for each in files)) if base else None
+    warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings + unmet(cluster, archives, spec)
+    return Listing(cluster, tuple(hosts), of_base, found.new, warnings)

@@ -45,7 +45,7 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Carried:
+class Archives:
     """What bundles carry: ``files`` by name, the ``images`` in them, and the list of these that goes with them.
 
     ``machine``: the architecture of all images, as ``uname -m`` says it; empty: any.
@@ -109,7 +109,7 @@ def read(path: Path) -> Archive:
     return Archive(path, stream.size, stream.digest.hexdigest(), found)
 
 
-def survey(paths: Sequence[Path], spec: Path) -> Carried:
+def survey(paths: Sequence[Path], spec: Path) -> Archives:
     """What the archives at ``paths`` hold, all checked; ``spec``: for messages. Raises SpecError with all problems."""
     archives: dict[str, Archive] = {}
     problems = []
@@ -124,7 +124,7 @@ def survey(paths: Sequence[Path], spec: Path) -> Carried:
             archives[_name(path, archives)] = archive
     if problems:
         raise SpecError(problems)
-    return Carried(
+    return Archives(
         tuple(ImageFile(name, each.path, each.sha256, each.size) for name, each in sorted(archives.items())),
         tuple(image for each in archives.values() for image in each.images),
         _list(archives),

@@ -11,20 +11,20 @@ from bundlegen.errors import OutputError
 from bundlegen.images import archive
 
 
-def described(carried: archive.Carried, pieces: Sequence[Piece] = (), file: str = "") -> ImageSet:
-    """What bundles bring of ``carried``, whose pieces are ``pieces``; without these, before they are made.
+def described(archives: archive.Archives, pieces: Sequence[Piece] = (), file: str = "") -> ImageSet:
+    """What bundles bring of ``archives``, whose pieces are ``pieces``; without these, before they are made.
 
     ``file``: what holds the pieces, where the bundles do not.
     """
-    index = image_index(zip((image.name for image in carried.files), pieces, strict=bool(pieces)))
-    return ImageSet(carried.files, carried.index, index, carried.machine, file)
+    index = image_index(zip((image.name for image in archives.files), pieces, strict=bool(pieces)))
+    return ImageSet(archives.files, archives.index, index, archives.machine, file)
 
 
-def compress(carried: archive.Carried, scratch: Path, step: Callable[[str, int, int], None]) -> list[Piece]:
+def compress(archives: archive.Archives, scratch: Path, step: Callable[[str, int, int], None]) -> list[Piece]:
     """A piece for every archive, by name, in the folder ``scratch``. Raises OutputError."""
     pieces = []
-    for number, image in enumerate(carried.files):
-        step("compressing images", number, len(carried.files))
+    for number, image in enumerate(archives.files):
+        step("compressing images", number, len(archives.files))
         try:
             blocks = archive.blocks(image.path)
             pieces.append(image_piece(image_entry(image), blocks, scratch / str(number)))
@@ -36,5 +36,5 @@ def compress(carried: archive.Carried, scratch: Path, step: Callable[[str, int, 
             raise OutputError(
                 f"cannot pack {image.path}: {error}", hint="build again when nothing writes to it"
             ) from error
-        step("compressing images", number + 1, len(carried.files))
+        step("compressing images", number + 1, len(archives.files))
     return pieces
