@@ -4,8 +4,8 @@ Usage:
   bundlegen init NAME=ADDRESS... [--output FILE] [--quiet]
   bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--sign-key KEY]
                   [--split SIZE] [--extension EXT] [--previous DIR] [--seal] [--base]
-                  [--shared-images] [--json] [--quiet] [--verbose]
-  bundlegen plan SPEC [--pki DIR] [--base] [--json] [--quiet] [--verbose]
+                  [--shared-images] [--source-date] [--json] [--quiet] [--verbose]
+  bundlegen plan SPEC [--pki DIR] [--base] [--source-date] [--json] [--quiet] [--verbose]
   bundlegen images SPEC [--json] [--quiet] [--verbose]
   bundlegen inspect BUNDLE [--json] [--verbose]
   bundlegen extract BUNDLE DIR [--quiet] [--verbose]
@@ -45,6 +45,7 @@ Options:
   --split SIZE  write each bundle in numbered parts as well, of at most SIZE (such as 10M), to be joined by cat
   --extension EXT  end the names of what is to be attached in EXT (such as txt), where others are not accepted
   --previous DIR  say in the record what changes from the change in this folder
+  --source-date  date what is new by SOURCE_DATE_EPOCH, also where that is more than a day off the clock
   --metrics FILE   write the answer for node-exporter's textfile collector
   --replace     put what comes out different in the place of what is there
   --at DATE     the moment for which certificates must be valid (default: now)

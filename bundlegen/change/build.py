@@ -27,7 +27,7 @@ from bundlegen.pki.store import Issued, Store
 from bundlegen.record import make, write
 from bundlegen.spec.load import load
 from bundlegen.spec.model import Cluster, Host
-from bundlegen.system import resources
+from bundlegen.system import clock, resources
 from bundlegen.system.files import file_sum
 from bundlegen.trust import compare, sign
 from bundlegen.trust.check_folder import faults
@@ -50,6 +50,7 @@ class Options:
     previous: Path | None = None
     base: bool = False
     shared_images: bool = False
+    source_date: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def build(
     stub = make_stub()
     script = install_script.install_script()
     folder = options.output / cluster.name / layout.FIRST_CHANGE
-    with Store.open(options.pki, cluster.name) as store:
+    moment = clock.dated(however_far=options.source_date)
+    with Store.open(options.pki, cluster.name, clock=lambda: moment, today=clock.now) as store:
         issued = store.ensure(cluster, jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
         issued_now(issued.new)
         codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}

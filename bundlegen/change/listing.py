@@ -15,7 +15,7 @@ from bundlegen.pki import catalog
 from bundlegen.pki.store import survey
 from bundlegen.spec.load import load
 from bundlegen.spec.model import Cluster
-from bundlegen.system import resources
+from bundlegen.system import clock, resources
 
 Files: TypeAlias = tuple[tuple[str, int, str], ...]
 """Of each file its destination, its mode, and what it is."""
@@ -32,14 +32,15 @@ class Listing:
     warnings: tuple[str, ...]
 
 
-def listing(spec: Path, pki: Path, *, base: bool = False) -> Listing:
-    """What :func:`build` would put where, and issue; writes nothing. Raises SpecError and StoreError."""
+def listing(spec: Path, pki: Path, *, base: bool = False, source_date: bool = False) -> Listing:
+    """What :func:`build` would put where, and issue; writes nothing. Raises SpecError, StoreError and UsageError."""
     loaded = load(spec)
     cluster = loaded.cluster
     if base:
         check_base(cluster, spec)
     archives = archive.survey(loaded.images, spec)
-    found = survey(pki, cluster)
+    moment = clock.dated(however_far=source_date)
+    found = survey(pki, cluster, clock=lambda: moment, today=clock.now)
     renderer = Renderer(cluster, "", resources.template_text)
     images = image_entries(pack.described(archives))
     hosts = []

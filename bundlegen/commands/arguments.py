@@ -35,6 +35,7 @@ class Arguments:
     seal: bool
     base: bool
     shared_images: bool
+    source_date: bool
     split: str | None
     extension: str | None
     previous: Path | None
@@ -70,6 +71,7 @@ def typed(found: Mapping[str, Any], command: str, words: Sequence[str]) -> Argum
         seal=found["--seal"],
         base=found["--base"],
         shared_images=found["--shared-images"],
+        source_date=found["--source-date"],
         sign_key=Path(found["--sign-key"]) if found["--sign-key"] else None,
         split=found["--split"],
         extension=found["--extension"],

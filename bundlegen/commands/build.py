@@ -30,6 +30,7 @@ def run(arguments: Arguments, console: Console) -> int:
         previous=arguments.previous,
         base=arguments.base,
         shared_images=arguments.shared_images,
+        source_date=arguments.source_date,
     )
 
     def tell(sentences: tuple[str, ...]) -> None:

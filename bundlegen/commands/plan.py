@@ -14,7 +14,7 @@ from bundlegen.system.text import table
 
 def run(arguments: Arguments, console: Console) -> int:
     """Print what build would put where. Raises SpecError and StoreError."""
-    found = listing(arguments.spec, arguments.pki, base=arguments.base)
+    found = listing(arguments.spec, arguments.pki, base=arguments.base, source_date=arguments.source_date)
     for warning in found.warnings:
         console.warn(warning)
     if arguments.json:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
+from bundlegen.errors import UsageError
 from bundlegen.pki import entropy as system_entropy
 from bundlegen.pki import pairs, state
 from bundlegen.pki.catalog import CertRequest, ca_request
@@ -77,9 +78,12 @@ class Survey:
 class Store:
     """The store of one cluster, held under its lock. Made by :meth:`open`."""
 
-    def __init__(self, path: Path, *, clock: Callable[[], datetime], entropy: Entropy) -> None:
+    def __init__(
+        self, path: Path, *, clock: Callable[[], datetime], today: Callable[[], datetime], entropy: Entropy
+    ) -> None:
         self.path = path
         self._clock = clock
+        self._today = today
         self._entropy = entropy
 
     @classmethod
@@ -89,12 +93,14 @@ class Store:
         pki_root: Path,
         name: str,
         *,
-        clock: Callable[[], datetime] = system_clock.now,
+        clock: Callable[[], datetime] = system_clock.dated,
+        today: Callable[[], datetime] | None = None,
         entropy: Entropy = system_entropy,
     ) -> Iterator[Store]:
         """The store of the cluster ``name`` below ``pki_root``, locked until the end of the block.
 
-        It is made if it is not there.
+        It is made if it is not there. ``clock`` dates what is new; by ``today`` (the same unless it is given) nothing
+        may be issued that has expired.
         Raises StoreError where it is not private, not ours, not writable or in use.
         """
         path = pki_root / name
@@ -106,7 +112,7 @@ class Store:
             check_folder(path)
             with locked(path / pairs.LOCK):
                 sweep(path)
-                yield cls(path, clock=clock, entropy=entropy)
+                yield cls(path, clock=clock, today=today or clock, entropy=entropy)
 
     def ensure(
         self,
@@ -121,7 +127,7 @@ class Store:
         ``issues``: by host, the number of the issue of its certificates; absent: the first. ``jobs`` is how many RSA
         keys are made at once (default: one per core). Nothing of a run that fails is kept.
         Raises StoreError where the store is damaged, expired or in conflict with the specification; OutputError where
-        there is no space.
+        there is no space; UsageError where what is new would have expired.
         """
         now = self._clock()
         before = state.read(self.path, cluster, now, issues)
@@ -159,6 +165,7 @@ class Store:
         signer, about, missing = before.signer, before.about, before.missing
         wanted = missing if signer else (asked, *missing)
         made: dict[CertRequest, Pair] = {}
+        _refuse_expired(wanted, now, self._today())
         with closing(make_keys([request.algorithm for request in wanted], self._entropy, jobs)) as keys:
             if signer is None:
                 signer = self._make_ca(asked, next(keys), now, intake)
@@ -212,11 +219,12 @@ def survey(
     cluster: Cluster,
     issues: Mapping[str, int] = MappingProxyType({}),
     *,
-    clock: Callable[[], datetime] = system_clock.now,
+    clock: Callable[[], datetime] = system_clock.dated,
+    today: Callable[[], datetime] | None = None,
 ) -> Survey:
     """What :meth:`Store.ensure` would issue and warn of, in the same words; writes nothing and takes no lock.
 
-    Raises StoreError as ``ensure`` does.
+    Raises StoreError and UsageError as ``ensure`` does.
     """
     path, now = pki_root / cluster.name, clock()
     if os.path.lexists(path):
@@ -224,6 +232,7 @@ def survey(
     before = state.read(path, cluster, now, issues)
     ledger = Ledger(before.past, now)
     asked = ca_request(cluster)
+    _refuse_expired(before.missing if before.signer else (asked, *before.missing), now, (today or clock)())
     if before.signer is None:
         validity_window(asked, now)
         ledger.wanted(asked, None)
@@ -232,6 +241,17 @@ def survey(
         validity_window(request, now, issuer)
         ledger.wanted(request, issuer)
     return Survey(tuple(ledger.sentences), before.warnings)
+
+
+def _refuse_expired(wanted: Iterable[CertRequest], now: datetime, today: datetime) -> None:
+    """Raises UsageError where a certificate that begins ``now`` would have ended before ``today``."""
+    for request in wanted:
+        _, end = validity_window(request, now)
+        if end <= today:
+            raise UsageError(
+                f"{request.label} would have expired already: dated {stamp(now)}, it ends {stamp(end)}",
+                hint="SOURCE_DATE_EPOCH gives that date: unset it",
+            )
 
 
 def _newest(held: Mapping[CertRequest, Pair]) -> dict[str, datetime]:

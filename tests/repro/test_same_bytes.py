@@ -39,7 +39,7 @@ def copied(control: Path, place: Path) -> Path:
         {"LC_ALL": "POSIX", "LANG": "de_DE.UTF-8", "PYTHONUTF8": "0"},
         {"PYTHONHASHSEED": "0"},
         {"PYTHONHASHSEED": "4294967295"},
-        {"SOURCE_DATE_EPOCH": str(int(time.time()) + 86400)},
+        {"SOURCE_DATE_EPOCH": str(int(time.time()) + 43200)},
         {"HOME": "/nonexistent"},
         {"TMPDIR": "temporary files"},
         {"GZIP": "-1", "TAR_OPTIONS": "--owner=nobody", "SETUP_NOCHECK": "1"},

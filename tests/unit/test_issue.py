@@ -247,13 +247,29 @@ def test_the_catalogue_and_the_reference_name_the_same_files() -> None:
 def test_a_wrong_source_date_epoch_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is not a number of seconds") as refused:
-        clock.now()
+        clock.dated(however_far=True)
     assert len(refused.value.message) < 120
 
 
-def test_source_date_epoch_replaces_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1763840000")
-    assert clock.now() == datetime(2025, 11, 22, 19, 33, 20, tzinfo=UTC)
+@pytest.mark.parametrize("seconds", [-86390, -1, 0, 3600, 86400])
+def test_source_date_epoch_dates_what_is_new_within_a_day(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = clock.now() + timedelta(seconds=seconds)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(int(moment.timestamp())))
+    assert clock.dated() == moment
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    assert abs(clock.dated() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("text", ["0", "315532800", "1763840000", "4102444800", "253402300799"])
+def test_source_date_epoch_further_off_counts_only_if_asked_for(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    with pytest.raises(UsageError, match="certificates would be dated more than a day off") as refused:
+        clock.dated()
+    assert "--source-date" in refused.value.hint
+    assert clock.dated(however_far=True) == datetime.fromtimestamp(int(text), UTC)
+
+
+def test_expiry_is_judged_by_the_clock_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "315532800")
     assert clock.now().microsecond == 0
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
