@@ -16,7 +16,7 @@ set +o posix
 shopt -s inherit_errexit
 
 readonly EXIT_USAGE=2 EXIT_WRONG_HOST=10 EXIT_PREFLIGHT=11 EXIT_DAMAGED=12
-readonly EXIT_ROLLED_BACK=13 EXIT_UNHEALTHY=14 EXIT_LOCKED=15
+readonly EXIT_FAILED=13 EXIT_UNHEALTHY=14 EXIT_LOCKED=15
 
 ROOT=''        # --root: the file tree to work on; empty for the running system
 VERB=install   # what to do

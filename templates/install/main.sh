@@ -73,7 +73,7 @@ settle_interrupted() {
   )
   if ((${#undoing[@]} > 0)); then
     say "An earlier run was interrupted while undoing; finishing that first."
-    undo_all "${undoing[@]}" || die "${EXIT_ROLLED_BACK}" "the interrupted run could not be undone: see the messages above"
+    undo_all "${undoing[@]}" || die "${EXIT_FAILED}" "the interrupted run could not be undone: see the messages above"
   elif journal_has "${journal}" commit; then
     JOURNAL=${journal}
     before_install "${journal}"
@@ -108,11 +108,11 @@ confirm_health() {
   running || return 0
   say "Waiting for etcd (at most ${SECONDS_TO_WAIT} s) ..."
   await_install "$1" \
-    || die "${EXIT_ROLLED_BACK}" "etcd did not become healthy: ${REASON}" "kubelet's last words:" "$(kubelet_log 8)" "$(etcd_log 12)"
+    || die "${EXIT_FAILED}" "etcd did not become healthy: ${REASON}" "kubelet's last words:" "$(kubelet_log 8)" "$(etcd_log 12)"
   [[ ${LEVEL} == member || ${LEVEL} == cluster ]] || return 0
   count=$(listed_members) || return 0
   ((count == $(member_count))) \
-    || die "${EXIT_ROLLED_BACK}" "etcd lists ${count} members instead of $(member_count): it belongs to another cluster" \
+    || die "${EXIT_FAILED}" "etcd lists ${count} members instead of $(member_count): it belongs to another cluster" \
       "Look for old data on the other hosts, or a wrong network."
 }
 
@@ -152,7 +152,7 @@ on_exit() {
       before_install "${JOURNAL}"
       undo_failed
     fi
-    code=${EXIT_ROLLED_BACK}
+    code=${EXIT_FAILED}
   fi
   forget_keys
   forget_medium

@@ -32,9 +32,9 @@ running() {
   [[ -z ${ROOT} ]]
 }
 
-# ours PATH: did an install of this cluster's bundle put the file there as it is? Either the installed
+# placed_by_us PATH: did an install of this cluster's bundle put the file there as it is? Either the installed
 # bundle or this one says so.
-ours() {
+placed_by_us() {
   local line sum
   sum=$(sha256 "${ROOT}$1") || return 1
   [[ -n ${ENTRY_OF[$1]+x} && ${ENTRY_SHA[${ENTRY_OF[$1]}]} == "${sum}" ]] && return 0

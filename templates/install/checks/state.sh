@@ -20,7 +20,7 @@ check_leftovers() {
   local path left='' file folder=${CONF[STATIC_POD_MANIFEST]%/*}
   for path in "${ENTRY_PATH[@]}"; do
     [[ ${path} == "${CONF[PKI_DIR]}"/* && -e ${ROOT}${path} ]] || continue
-    ours "${path}" || left+=" ${path} is not of this cluster;"
+    placed_by_us "${path}" || left+=" ${path} is not of this cluster;"
   done
   if [[ -e ${ROOT}${CONF[STATIC_POD_MANIFEST]} ]] && ! own_member; then
     left+=" ${CONF[STATIC_POD_MANIFEST]} is there already;"

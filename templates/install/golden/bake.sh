@@ -72,7 +72,7 @@ begin_baking() {
     [[ ${verb} == bake ]] || die "${EXIT_PREFLIGHT}" "an ${verb} was interrupted here; nothing was changed" "Finish it or undo it first: sh ${CONF[HOST]}.run -- rollback"
     if [[ ${digest} != "${PAYLOAD_DIGEST}" ]]; then
       say "A bake of another bundle was interrupted here; undoing that first."
-      undo_all "${STATE}/transaction" || die "${EXIT_ROLLED_BACK}" "it could not be undone: see the messages above"
+      undo_all "${STATE}/transaction" || die "${EXIT_FAILED}" "it could not be undone: see the messages above"
     fi
   fi
   make_state_parents
@@ -116,7 +116,7 @@ payload_name() {
 # place_carried ENTRY PATH MODE: a file of the payload that has its place in images only.
 place_carried() {
   in_place "$2" "$3" root:root "${ENTRY_SHA[${ENTRY_OF[$1]}]}" && return 0
-  put "$2" "$3" root:root "$(payload_file "$1")"
+  install_file "$2" "$3" root:root "$(payload_file "$1")"
   say "  placed $2"
 }
 
@@ -144,14 +144,14 @@ bake_images() {
   ((${#PIECES[@]} > 0)) || return 0
   ! images_file_is_right "${ROOT}${BAKED_IMAGES}" || return 0
   make_folder "${GOLDEN}"
-  keep "${BAKED_IMAGES}"
+  back_up "${BAKED_IMAGES}"
   new=${ROOT}$(temporary "${BAKED_IMAGES}")
   rm -f -- "${new}"
   for archive in "${PIECES[@]}"; do
     piece "${PIECES_IN}" "${PIECES_START}" "${archive}" >> "${new}"
   done
   images_file_is_right "${new}" \
-    || die "${EXIT_ROLLED_BACK}" "the images could not be copied from ${PIECES_IN}" "The medium fails, or there is no room."
+    || die "${EXIT_FAILED}" "the images could not be copied from ${PIECES_IN}" "The medium fails, or there is no room."
   chmod -- 0644 "${new}"
   chown -- root:root "${new}"
   touch --date="@${STAMP}" -- "${new}"
@@ -203,7 +203,7 @@ link() {
   local new
   [[ ! -L ${ROOT}$1 ]] || return 0
   make_folder "${1%/*}"
-  keep "$1"
+  back_up "$1"
   new=${ROOT}$(temporary "$1")
   rm -f -- "${new}"
   ln -s -- "$2" "${new}"

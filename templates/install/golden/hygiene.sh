@@ -123,8 +123,8 @@ scan_files() {
   )
 }
 
-# objects NAME TEXT HINT FILE...: a verdict that names the files; a good one where there are none.
-objects() {
+# report_files NAME TEXT HINT FILE...: a verdict that names the files; a good one where there are none.
+report_files() {
   local name=$1 text=$2 hint=$3 listed='' count=0 file
   local -A seen=()
   shift 3
@@ -174,18 +174,18 @@ hygiene_private_keys() {
     [[ ${file} != "${ROOT}"/etc/ssh/ssh_host_*_key || ${file%/*} != "${ROOT}/etc/ssh" ]] || continue
     ! grep -qsE -e "${KEY_PATTERN}" -e "${ENCODED_PATTERN}" -- "${file}" || found+=("${file}")
   done
-  objects private-keys "private keys are in this image" "Every machine made from it would have them: remove them." ${found[@]+"${found[@]}"}
+  report_files private-keys "private keys are in this image" "Every machine made from it would have them: remove them." ${found[@]+"${found[@]}"}
 }
 
 hygiene_ssh_host_keys() {
   existing '/etc/ssh/ssh_host_*_key'
-  objects ssh-host-keys "every machine would be the same to SSH" \
+  report_files ssh-host-keys "every machine would be the same to SSH" \
     "Remove them last of all, and have them made at the first boot: rm /etc/ssh/ssh_host_*" ${EXISTING[@]+"${EXISTING[@]}"}
 }
 
 hygiene_certificates() {
   existing "${CONF[PKI_DIR]}/*.crt" "${CONF[PKI_DIR]}/*/*.crt" '/var/lib/kubelet/pki/*'
-  objects certificates "certificates of a host or a cluster" "They come with each host's own bundle: remove them." ${EXISTING[@]+"${EXISTING[@]}"}
+  report_files certificates "certificates of a host or a cluster" "They come with each host's own bundle: remove them." ${EXISTING[@]+"${EXISTING[@]}"}
 }
 
 # hygiene_etcd_data: in the data directory, moved aside from it, or anywhere by its shape.
@@ -201,7 +201,7 @@ hygiene_etcd_data() {
       [[ ${path} == "${ROOT}${CONF[DATA_DIR]}"* ]] || found+=("${path}")
     done < <(scanned -type d -path '*/member/snap' -print0 || true)
   fi
-  objects etcd-data "data of an etcd member, which says who it is" "A member's data belongs to one machine: remove it." ${found[@]+"${found[@]}"}
+  report_files etcd-data "data of an etcd member, which says who it is" "A member's data belongs to one machine: remove it." ${found[@]+"${found[@]}"}
 }
 
 hygiene_machine_id() {
@@ -214,12 +214,12 @@ hygiene_machine_id() {
     read -r id < "${path}" || true
     [[ -z ${id} || ${id} == uninitialized ]] || found+=("${path}")
   done
-  objects machine-id "every machine would have the same machine-id" "Make it empty: truncate -s 0 /etc/machine-id; rm -f /var/lib/dbus/machine-id" ${found[@]+"${found[@]}"}
+  report_files machine-id "every machine would have the same machine-id" "Make it empty: truncate -s 0 /etc/machine-id; rm -f /var/lib/dbus/machine-id" ${found[@]+"${found[@]}"}
 }
 
 hygiene_receipts() {
   existing "${MEMBERS_ROOT}"/'*'/{receipts,generations,transaction,edited} "${GOLDEN}/transaction"
-  objects receipts "what an install has left" "It tells of one machine: remove it." ${EXISTING[@]+"${EXISTING[@]}"}
+  report_files receipts "what an install has left" "It tells of one machine: remove it." ${EXISTING[@]+"${EXISTING[@]}"}
 }
 
 # hygiene_unlock_codes: by their check character, so that nothing else is taken for one.
@@ -235,7 +235,7 @@ hygiene_unlock_codes() {
       fi
     done < <(grep -aowhsE -e "${CODE_PATTERN}" -- "${file}" || true)
   done
-  objects unlock-codes "unlock codes of sealed bundles" "Bring each to its host by another way: remove them." ${found[@]+"${found[@]}"}
+  report_files unlock-codes "unlock codes of sealed bundles" "Bring each to its host by another way: remove them." ${found[@]+"${found[@]}"}
 }
 
 # bundle_label FILE: what a bundle calls itself, in its stub's first lines; fails for what is none.
@@ -267,10 +267,10 @@ hygiene_bundles() {
     scanned '(' -type f '(' -name '*.run.*' -o -size "+$((LARGEST_SCANNED - 1))k" ')' -o -type d -name 'bundlegen-unpack.*' ')' \
       -print0 || true
   )
-  objects bundles "bundles of hosts" "They hold keys: remove them; only base.run is for images." ${found[@]+"${found[@]}"}
+  report_files bundles "bundles of hosts" "They hold keys: remove them; only base.run is for images." ${found[@]+"${found[@]}"}
 }
 
 hygiene_identity() {
   existing "${CONF[KUBEADM_CONFIG]}" "${CONF[STATIC_POD_MANIFEST]}" "${MEMBERS_ROOT}/*/bundle"
-  objects identity "files that make a machine one certain member" "They come with each host's own bundle: remove them." ${EXISTING[@]+"${EXISTING[@]}"}
+  report_files identity "files that make a machine one certain member" "They come with each host's own bundle: remove them." ${EXISTING[@]+"${EXISTING[@]}"}
 }

@@ -6,8 +6,8 @@ runtime_socket() {
   printf '%s' "${CONF[RUNTIME_ENDPOINT]#unix://}"
 }
 
-# images VERB...: ctr in the namespace where kubelet's images are. For a socket that is not there it would wait ten seconds.
-images() {
+# ctr_images VERB...: ctr in the namespace where kubelet's images are. For a socket that is not there it would wait ten seconds.
+ctr_images() {
   local socket
   socket=$(runtime_socket)
   [[ -S ${socket} ]] && ctr --address "${socket}" --namespace k8s.io images "$@"
@@ -59,7 +59,7 @@ image_digest() {
     digest=$(podman image inspect --format '{{.Id}}' "$1" 2> /dev/null) || return 1
     digest=sha256:${digest}
   else
-    read -r _ _ digest _ < <(images list "name==$1" 2> /dev/null | tail -n +2) || return 1
+    read -r _ _ digest _ < <(ctr_images list "name==$1" 2> /dev/null | tail -n +2) || return 1
   fi
   [[ -n ${digest} ]] && printf '%s' "${digest}"
 }
@@ -80,7 +80,7 @@ runtime_knows() {
   if [[ ${RUNTIME_KIND} == crio ]]; then
     podman image exists "$1" 2> /dev/null
   else
-    [[ -n $(images list --quiet "name==$1" 2> /dev/null || true) ]]
+    [[ -n $(ctr_images list --quiet "name==$1" 2> /dev/null || true) ]]
   fi
 }
 
@@ -90,7 +90,7 @@ load_archive() {
     # podman writes what it reads from a pipe to a file first: not to memory
     image_stream "$1" 2> /dev/null | TMPDIR=/var/tmp podman load --quiet > /dev/null
   else
-    image_stream "$1" 2> /dev/null | images import - > /dev/null
+    image_stream "$1" 2> /dev/null | ctr_images import - > /dev/null
   fi
 }
 
@@ -101,7 +101,7 @@ runtime_has_image() {
     found=$(crictl --runtime-endpoint "${CONF[RUNTIME_ENDPOINT]}" --image-endpoint "${CONF[RUNTIME_ENDPOINT]}" \
       images --quiet "$1" 2> /dev/null) || return 2
   elif have ctr; then
-    found=$(images list --quiet "name==$(full_name "$1")" 2> /dev/null) || return 2
+    found=$(ctr_images list --quiet "name==$(full_name "$1")" 2> /dev/null) || return 2
   else
     return 2
   fi
@@ -129,9 +129,9 @@ import_images() {
   [[ -z ${ROOT} && -n $(carried_archives) ]] || return 0
   read_runtime_config
   if [[ ${RUNTIME_KIND} == crio ]]; then
-    have podman || die "${EXIT_ROLLED_BACK}" "podman is not installed, which puts images into CRI-O's store" "Install podman, or import the images yourself and use a bundle without them."
+    have podman || die "${EXIT_FAILED}" "podman is not installed, which puts images into CRI-O's store" "Install podman, or import the images yourself and use a bundle without them."
   else
-    have ctr || die "${EXIT_ROLLED_BACK}" "ctr is not installed, which imports images into containerd" "It is part of containerd's package."
+    have ctr || die "${EXIT_FAILED}" "ctr is not installed, which imports images into containerd" "It is part of containerd's package."
   fi
   while read -r archive; do
     if holds_archive "${archive}"; then
@@ -161,16 +161,16 @@ import_archive() {
     note_image "${id}" "${name}"
   done < <(carried_images "$1")
   if ! words=$(load_archive "$1" 2>&1); then
-    have_archive "$1" || die "${EXIT_ROLLED_BACK}" "$1 cannot be read as it was made, from ${PIECES_IN:-${CONF[IMAGES_FILE]:-the bundle}}" \
+    have_archive "$1" || die "${EXIT_FAILED}" "$1 cannot be read as it was made, from ${PIECES_IN:-${CONF[IMAGES_FILE]:-the bundle}}" \
       "The medium was removed or fails. Copy the bundle to this host and run it from there."
     [[ ${words} != *'no space left'* ]] || advice='Make room in the file system of the image store, usually /var/lib/containerd.'
-    die "${EXIT_ROLLED_BACK}" "the runtime did not accept $1: ${words##*$'\n'}" "${advice}"
+    die "${EXIT_FAILED}" "the runtime did not accept $1: ${words##*$'\n'}" "${advice}"
   fi
   for name in "${!ids[@]}"; do
     for id in ${ids[${name}]}; do
       ! runtime_holds "${id}" "${name}" || continue 2
     done
-    die "${EXIT_ROLLED_BACK}" "the runtime took $1 but does not hold ${name} as it is in there" "${advice}"
+    die "${EXIT_FAILED}" "the runtime took $1 but does not hold ${name} as it is in there" "${advice}"
   done
   say "  imported $1"
 }
@@ -180,17 +180,17 @@ note_image() {
   local digest kept
   read_runtime_config
   # by its ID as well: containerd's CRI makes that a second name, and podman keeps an image that lost its name
-  noted_image "$1" || runtime_knows "$1" || note image "$1"
+  noted_image "$1" || runtime_knows "$1" || journal image "$1"
   ! noted_image "$2" && ! runtime_holds "$1" "$2" || return 0
   if digest=$(image_digest "$2"); then
     # another image has the name now; without one it would be lost
     kept=bundlegen.local/kept:$(sha256sum <<< "${PAYLOAD_DIGEST} ${STARTED} $2")
     kept=${kept%% *}
-    note tag "$2" "${digest}" "${kept}"
-    [[ ${RUNTIME_KIND} == crio ]] || images tag --force "$2" "${kept}" > /dev/null \
-      || die "${EXIT_ROLLED_BACK}" "the runtime does not let us keep the image that is called $2 now"
+    journal tag "$2" "${digest}" "${kept}"
+    [[ ${RUNTIME_KIND} == crio ]] || ctr_images tag --force "$2" "${kept}" > /dev/null \
+      || die "${EXIT_FAILED}" "the runtime does not let us keep the image that is called $2 now"
   else
-    note image "$2"
+    journal image "$2"
   fi
 }
 
@@ -212,7 +212,7 @@ runtime_back() {
   [[ ${RUNTIME_KIND} != crio ]] || return 0
   if [[ -z ${RUNTIME_BACK} ]]; then
     RUNTIME_BACK=yes
-    until images list --quiet > /dev/null 2>&1; do
+    until ctr_images list --quiet > /dev/null 2>&1; do
       if ((SECONDS >= end)) || ! have ctr; then
         RUNTIME_BACK=no
         break
@@ -232,7 +232,7 @@ remove_image() {
   if [[ ${RUNTIME_KIND} == crio ]]; then
     podman image rm "$1" > /dev/null 2>&1 || true
   else
-    images remove --sync "$1" > /dev/null 2>&1 || true
+    ctr_images remove --sync "$1" > /dev/null 2>&1 || true
   fi
   ! runtime_knows "$1" || warn "the image $1 could not be removed from the runtime"
 }
@@ -245,11 +245,11 @@ restore_tag() {
     return 0
   fi
   if now=$(image_digest "$1") && [[ ${now} == "$2" ]]; then
-    [[ ${RUNTIME_KIND} == crio ]] || images remove "$3" > /dev/null 2>&1 || true
+    [[ ${RUNTIME_KIND} == crio ]] || ctr_images remove "$3" > /dev/null 2>&1 || true
   elif [[ ${RUNTIME_KIND} == crio ]]; then
     podman tag "$2" "$1" > /dev/null 2>&1 || warn "the image name $1 could not be given back to $2, which had it before"
-  elif images tag --force "$3" "$1" > /dev/null 2>&1; then
-    images remove --sync "$3" > /dev/null 2>&1 || true
+  elif ctr_images tag --force "$3" "$1" > /dev/null 2>&1; then
+    ctr_images remove --sync "$3" > /dev/null 2>&1 || true
   else
     warn "the image name $1 could not be given back to $2, which had it before"
   fi

@@ -42,9 +42,9 @@ needs_restart() {
 # reload_units: written is not in force: what systemd would run after this must be ours.
 reload_units() {
   [[ -z ${ROOT} ]] || return 0
-  note units
-  systemctl daemon-reload || die "${EXIT_ROLLED_BACK}" "systemctl daemon-reload failed" "See the messages above."
-  start_is_ours || die "${EXIT_ROLLED_BACK}" "kubelet would not start with our configuration: $(unit_property ExecStart)" \
+  journal units
+  systemctl daemon-reload || die "${EXIT_FAILED}" "systemctl daemon-reload failed" "See the messages above."
+  start_is_ours || die "${EXIT_FAILED}" "kubelet would not start with our configuration: $(unit_property ExecStart)" \
     "A drop-in that sorts after ${CONF[KUBELET_DROPIN]##*/} sets ExecStart: see \`systemctl cat kubelet\`."
 }
 
@@ -59,14 +59,14 @@ start_kubelet() {
   [[ -z ${ROOT} ]] || return 0
   if [[ $(kubelet_enabled) != enabled ]]; then
     systemctl enable kubelet.service 2> /dev/null \
-      || die "${EXIT_ROLLED_BACK}" "kubelet could not be enabled" "Try \`systemctl enable kubelet\` to see why."
+      || die "${EXIT_FAILED}" "kubelet could not be enabled" "Try \`systemctl enable kubelet\` to see why."
     say "  enabled kubelet"
   fi
   if needs_restart; then
     # at the first boot the job for kubelet would wait for us, and we for it
     ! in_first_boot || order+=(--job-mode=ignore-dependencies)
     systemctl ${order[@]+"${order[@]}"} restart kubelet.service \
-      || die "${EXIT_ROLLED_BACK}" "kubelet did not start" "Its last words: $(kubelet_log 5)"
+      || die "${EXIT_FAILED}" "kubelet did not start" "Its last words: $(kubelet_log 5)"
     RESTARTS_BEFORE=$(unit_property NRestarts) || RESTARTS_BEFORE=0
     say "  restarted kubelet"
   fi

@@ -35,7 +35,7 @@ names_every_member() {
   for member in ${CONF[INITIAL_CLUSTER]//,/ }; do
     [[ ${text} == *"${member}"* ]] || missing+=" ${member}"
   done
-  [[ -z ${missing} ]] || die "${EXIT_ROLLED_BACK}" "the static Pod manifest lacks${missing}" \
+  [[ -z ${missing} ]] || die "${EXIT_FAILED}" "the static Pod manifest lacks${missing}" \
     "etcd would start a cluster of its own. This is a fault of the bundle or of kubeadm: keep the receipt and report it."
 }
 
@@ -57,15 +57,15 @@ place_pod() {
 # run_kubeadm: it writes in place, so an earlier manifest is kept as a copy before.
 run_kubeadm() {
   local path=${CONF[STATIC_POD_MANIFEST]} output record
-  keep "${path}"
+  back_up "${path}"
   output=$(kubeadm init phase etcd local --config "${CONF[KUBEADM_CONFIG]}" 2>&1) \
-    || die "${EXIT_ROLLED_BACK}" "kubeadm init phase etcd local failed: ${output}"
-  [[ -f ${path} ]] || die "${EXIT_ROLLED_BACK}" "kubeadm wrote no ${path}: ${output}"
+    || die "${EXIT_FAILED}" "kubeadm init phase etcd local failed: ${output}"
+  [[ -f ${path} ]] || die "${EXIT_FAILED}" "kubeadm wrote no ${path}: ${output}"
   sync -- "${path}" "${path%/*}"
   CHANGED+=("${path}")
   say "  kubeadm made ${path}"
   record=${JOURNAL}/manifest.record
   manifest_record > "${record}"
-  put "${CONF[STATE_DIR]}/manifest.record" 0600 root:root "${record}"
+  install_file "${CONF[STATE_DIR]}/manifest.record" 0600 root:root "${record}"
   rm -f -- "${record}"
 }

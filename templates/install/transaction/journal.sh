@@ -19,8 +19,8 @@ JOURNAL=''       # folder of the open journal
 TRANSACTION=none # none, open, or committed
 declare -A NOTED=()
 
-# note WORDS...: one line in the journal, on disk when this returns.
-note() {
+# journal WORDS...: one line in the journal, on disk when this returns.
+journal() {
   printf '%s\n' "$*" >> "${JOURNAL}/journal" && sync -- "${JOURNAL}/journal"
 }
 
@@ -60,14 +60,14 @@ begin_transaction() {
   mkdir -p -- "${JOURNAL}/kept"
   if interrupted; then
     mend_journal "${JOURNAL}"
-    journal_has "${JOURNAL}" kubelet || note kubelet "$(kubelet_enabled)" "$(kubelet_active)"
+    journal_has "${JOURNAL}" kubelet || journal kubelet "$(kubelet_enabled)" "$(kubelet_active)"
     say "An earlier run of this bundle was interrupted; going on from there."
     read_noted
   else
     rm -f -- "${JOURNAL}/journal"
-    note begin "${VERB}" "${PAYLOAD_DIGEST}" "${STARTED}"
+    journal begin "${VERB}" "${PAYLOAD_DIGEST}" "${STARTED}"
     sync -- "${JOURNAL}" "${STATE}" "${STATE%/*}"
-    note kubelet "$(kubelet_enabled)" "$(kubelet_active)"
+    journal kubelet "$(kubelet_enabled)" "$(kubelet_active)"
   fi
 }
 
@@ -102,12 +102,12 @@ read_noted() {
   done < "${JOURNAL}/journal"
 }
 
-# keep PATH: notes what is at this place now, with a copy, so that it can come back.
-keep() {
+# back_up PATH: notes what is at this place now, with a copy, so that it can come back.
+back_up() {
   local path=$1 place=${ROOT}$1 number sum
   [[ -z ${NOTED[${path}]-} ]] || return 0
   if [[ -d ${place} && ! -L ${place} ]]; then
-    die "${EXIT_ROLLED_BACK}" "${path} is a folder on this host, and a file is to go there" "Move it away, then run this again."
+    die "${EXIT_FAILED}" "${path} is a folder on this host, and a file is to go there" "Move it away, then run this again."
   elif [[ -e ${place} || -L ${place} ]]; then
     number=${#NOTED[@]}
     rm -rf -- "${JOURNAL}/kept/${number}"
@@ -120,9 +120,9 @@ keep() {
       sync -- "${JOURNAL}/kept/${number}"
     fi
     sync -- "${JOURNAL}/kept"
-    note file "${number}" "$(stat -c '%04a' -- "${place}")" "${sum}" "${path}"
+    journal file "${number}" "$(stat -c '%04a' -- "${place}")" "${sum}" "${path}"
   else
-    note absent "${path}"
+    journal absent "${path}"
   fi
   NOTED[${path}]=yes
 }
@@ -131,7 +131,7 @@ keep() {
 commit() {
   # what is left takes a moment, and to stop in it would help nobody
   trap '' HUP INT TERM
-  note commit
+  journal commit
   TRANSACTION=committed
 }
 

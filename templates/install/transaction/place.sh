@@ -40,8 +40,8 @@ make_folder() {
   [[ -n ${path} && ! -d ${ROOT}${path} ]] || return 0
   make_folder "${path%/*}"
   [[ ! -e ${ROOT}${path} && ! -L ${ROOT}${path} ]] \
-    || die "${EXIT_ROLLED_BACK}" "${path} must be a folder, and is a file or a link to nothing" "Move it away, then run this again."
-  note folder "${path}"
+    || die "${EXIT_FAILED}" "${path} must be a folder, and is a file or a link to nothing" "Move it away, then run this again."
+  journal folder "${path}"
   mkdir -m "$(folder_mode "${path}")" -- "${ROOT}${path}"
   relabel "${path}"
 }
@@ -59,11 +59,11 @@ temporary() {
   printf '%s/.%s.bundlegen' "${1%/*}" "${1##*/}"
 }
 
-# put PATH MODE OWNER SOURCE: replaces the file in one step.
-put() {
+# install_file PATH MODE OWNER SOURCE: replaces the file in one step.
+install_file() {
   local path=$1 new
   make_folder "${path%/*}"
-  keep "${path}"
+  back_up "${path}"
   new=${ROOT}$(temporary "${path}")
   rm -f -- "${new}"
   # umask 077: readable by nobody else until it has its final mode
@@ -82,7 +82,7 @@ put() {
 place_entry() {
   local path=${ENTRY_PATH[$1]}
   in_place "${path}" "${ENTRY_MODE[$1]}" "${ENTRY_OWNER[$1]}" "${ENTRY_SHA[$1]}" && return 0
-  put "${path}" "${ENTRY_MODE[$1]}" "${ENTRY_OWNER[$1]}" "$(payload_file "${path}")"
+  install_file "${path}" "${ENTRY_MODE[$1]}" "${ENTRY_OWNER[$1]}" "$(payload_file "${path}")"
   say "  placed ${path}"
 }
 
@@ -105,7 +105,7 @@ place_copy() {
   for copy in "${BUNDLE_COPIES[@]}"; do
     name=${copy% *}
     in_place "${CONF[STATE_DIR]}/bundle/${name}" "${copy#* }" root:root "$(sha256 "${HERE}/${name}")" && continue
-    put "${CONF[STATE_DIR]}/bundle/${name}" "${copy#* }" root:root "${HERE}/${name}"
+    install_file "${CONF[STATE_DIR]}/bundle/${name}" "${copy#* }" root:root "${HERE}/${name}"
   done
 }
 
@@ -130,10 +130,10 @@ make_data_folder() {
   fi
   if [[ -d ${ROOT}${path} ]]; then
     # a member's data that is there now is ours and stays; see the check `data-dir`
-    [[ -e ${ROOT}${path}/member ]] || note member "${path}"
+    [[ -e ${ROOT}${path}/member ]] || journal member "${path}"
   else
     make_folder "${path%/*}"
-    note data "${path}"
+    journal data "${path}"
     mkdir -m 0700 -- "${ROOT}${path}"
     relabel "${path}"
   fi

@@ -41,8 +41,8 @@ finish_undo() {
     tidy_state
     say "Done: this host is as it was before."
   else
-    write_receipt "${EXIT_ROLLED_BACK}" "${verb}-incomplete"
-    die "${EXIT_ROLLED_BACK}" "${verb} could not undo everything: see the messages above" \
+    write_receipt "${EXIT_FAILED}" "${verb}-incomplete"
+    die "${EXIT_FAILED}" "${verb} could not undo everything: see the messages above" \
       "Correct what they say, then run the same again."
   fi
 }
@@ -53,7 +53,7 @@ mark_undo() {
   for folder in "$@"; do
     journal_has "${folder}" undo && continue
     { mend_journal "${folder}" && printf 'undo\n' >> "${folder}/journal" && sync -- "${folder}/journal"; } \
-      || die "${EXIT_ROLLED_BACK}" "cannot write to ${folder}/journal; nothing was changed" \
+      || die "${EXIT_FAILED}" "cannot write to ${folder}/journal; nothing was changed" \
         "Make room or make it writable, then run this again."
   done
 }
@@ -64,11 +64,11 @@ keep_edited() {
   folder=${STATE}/edited/$(timestamp)
   for path in "${UNDO_ORDER[@]}"; do
     [[ -f ${ROOT}${path} && ! -L ${ROOT}${path} && ${path} != "${CONF[STATE_DIR]}"/* ]] || continue
-    if ours "${path}" || same_file "${ROOT}${path}" "${EARLIER[${path}]}"; then continue; fi
+    if placed_by_us "${path}" || same_file "${ROOT}${path}" "${EARLIER[${path}]}"; then continue; fi
     [[ ${path} != "${CONF[STATIC_POD_MANIFEST]}" ]] || ! made_by_kubeadm || continue
     copy=${folder}${path}
     { mkdir -p -- "${copy%/*}" && cp --archive -- "${ROOT}${path}" "${copy}"; } \
-      || die "${EXIT_ROLLED_BACK}" "cannot keep a copy of ${path}, which was changed after the install; nothing was changed" \
+      || die "${EXIT_FAILED}" "cannot keep a copy of ${path}, which was changed after the install; nothing was changed" \
         "Make room in ${STATE}, then run this again."
     say "  ${path} was changed after the install; a copy stays as ${copy}"
   done

@@ -185,12 +185,12 @@ undo_failed() {
   say "Undoing what this run has changed ..."
   if undo_all "${JOURNAL}"; then
     TRANSACTION=none
-    write_receipt "${EXIT_ROLLED_BACK}" rolled-back
+    write_receipt "${EXIT_FAILED}" rolled-back
     complain "the install failed and was rolled back: this host is as it was before" "The first error: ${FAILURE:-interrupted}"
   else
     complain "THE INSTALL FAILED, AND UNDOING IT FAILED PARTLY: see the messages above." \
       "Correct what they say, then run: ${CONF[HOST]}.run -- rollback" "Nothing that was kept has been lost: ${STATE}"
-    write_receipt "${EXIT_ROLLED_BACK}" rollback-incomplete
+    write_receipt "${EXIT_FAILED}" rollback-incomplete
   fi
   tidy_state
 }
