@@ -38,6 +38,7 @@ PARTS: Final[tuple[str, ...]] = (
     "health/http.sh",
     "health/probe.sh",
     "health/report.sh",
+    "operations/create.sh",
     "golden/hygiene.sh",
     "golden/bake.sh",
     "golden/search.sh",

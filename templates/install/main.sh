@@ -1,8 +1,13 @@
 # shellcheck shell=bash
 # The verbs, and the order of things.
 
+# Each operation is a room in operations/, with NAME_checks, NAME_steps and NAME_healthy. bundle.conf names one of these.
+readonly OPERATIONS=(create)
+
+# do_install: the bundle's operation, with what all have in common.
 do_install() {
-  local minimum=waiting
+  local step minimum=waiting
+  local -a steps
   take_lock
   settle_interrupted
   if already_installed; then
@@ -14,21 +19,16 @@ do_install() {
   must_pass
   open_keys
   if running && probe_local; then minimum=member; fi
-  phase place
+  mapfile -t steps < <("${CONF[OPERATION]}_steps")
+  phase "${steps[0]%% *}"
   say "Installing ${CONF[HOST]} of ${CONF[CLUSTER]} (${CONF[ADDRESS]}) ..."
   begin_transaction
-  place_files
-  place_copy
-  phase images
-  import_images
-  phase start
-  make_data_folder
-  reload_units
-  place_pod
-  start_kubelet
-  ! replaces "${CONF[PKI_DIR]}/etcd/ca.crt" || restart_etcd
+  for step in "${steps[@]}"; do
+    phase "${step%% *}"
+    "${step#* }"
+  done
   phase health
-  confirm_health "${minimum}"
+  "${CONF[OPERATION]}_healthy" "${minimum}"
   before_install "${JOURNAL}"
   commit
   write_receipt 0 installed
@@ -100,29 +100,6 @@ confirm_installed() {
     say "$(level_text)"
   fi
   say "Already installed; nothing changed. Receipt: $(newest_receipt)"
-}
-
-# confirm_health MINIMUM: started is not enough; see await_install.
-confirm_health() {
-  local count
-  running || return 0
-  say "Waiting for etcd (at most ${SECONDS_TO_WAIT} s) ..."
-  await_install "$1" \
-    || die "${EXIT_FAILED}" "etcd did not become healthy: ${REASON}" "kubelet's last words:" "$(kubelet_log 8)" "$(etcd_log 12)"
-  [[ ${LEVEL} == member || ${LEVEL} == cluster ]] || return 0
-  count=$(listed_members) || return 0
-  ((count == $(member_count))) \
-    || die "${EXIT_FAILED}" "etcd lists ${count} members instead of $(member_count): it belongs to another cluster" \
-      "Look for old data on the other hosts, or a wrong network."
-}
-
-# etcd_log LINES: the end of its container's log.
-etcd_log() {
-  local file newest=''
-  for file in /var/log/pods/kube-system_etcd-*/etcd/*.log; do
-    [[ ! -f ${file} ]] || [[ -n ${newest} && ! ${file} -nt ${newest} ]] || newest=${file}
-  done
-  [[ -z ${newest} ]] || printf "etcd's last words:\n%s" "$(tail -n "$1" -- "${newest}" || true)"
 }
 
 conclude() {

@@ -72,6 +72,15 @@ def test_a_damaged_bundle(host: Sandbox, spoil, says: str) -> None:
     assert host.tree(times=True) == before
 
 
+def test_an_operation_that_this_installer_does_not_know(host: Sandbox) -> None:
+    before = host.tree(times=True)
+    done = host.install(Payload(conf={"OPERATION": "undo"}))
+    assert done.returncode == 12
+    assert 'this installer knows no operation "undo"' in done.stderr
+    assert host.tree(times=True) == before
+    assert host.install(Payload(conf={"OPERATION": "create"})).returncode == 0
+
+
 def append(file: Path, text: str) -> None:
     with file.open("a") as stream:
         stream.write(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell.payload import DROP_IN, HEALTH, KUBEADM_CONFIG, KUBELET_CONFIG, POD, STATE, Payload
+from tests.shell.payload import DROP_IN, HEALTH, KUBEADM_CONFIG, KUBELET_CONFIG, POD, STATE, Payload, script
 from tests.shell.sandbox import Sandbox
 
 THREE = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8"}
@@ -198,3 +198,47 @@ def test_a_data_folder_that_was_there_stays(host: Sandbox) -> None:
 def append(file: Path, text: str) -> None:
     with file.open("a") as stream:
         stream.write(text)
+
+
+def test_every_operation_and_every_word_of_the_journal_has_its_functions() -> None:
+    """What is read from bundle.conf or a journal is called by name: no name may lead nowhere."""
+    asked = """
+        wanted=$(
+          for one in "${OPERATIONS[@]}"; do
+            echo "${one}_checks" "${one}_steps" "${one}_healthy"
+            "${one}_checks" | sed 's/^/check_/; s/-/_/g'
+            "${one}_steps" | sed 's/.* //'
+          done
+          for one in "${!JOURNAL_SHAPES[@]}"; do echo "undo_${one}"; done
+        )
+        for one in ${wanted}; do declare -F "${one}"; done
+        wc -w <<< "${wanted}"
+        """
+    asked = script().removesuffix('\nmain "$@"\n') + asked
+    done = subprocess.run(["/bin/bash", "-s"], input=asked, capture_output=True, text=True, check=False)
+    *found, count = done.stdout.split()
+    assert {"create_healthy", "place_pod", "check_kubelet_flags", "undo_emptydata"} <= set(found)
+    assert len(found) == int(count), done.stderr
+
+
+@pytest.mark.parametrize("line", ["rm -rf /", "undone /x", "absent relative", "file 0 0600 x /y", "commit now", ""])
+def test_a_journal_with_a_line_that_is_none_is_not_undone(host: Sandbox, line: str) -> None:
+    assert host.install(Payload()).returncode == 0
+    with host.path(f"{STATE}/generations/0001/journal").open("a") as journal:
+        journal.write(f"{line}\n")
+    done = host.run(f"{STATE}/bundle", "uninstall")
+    assert done.returncode == 13
+    assert "generations/0001/journal is damaged" in done.stderr
+    assert host.path(POD).exists()
+
+
+def test_a_journal_of_version_0_1(host: Sandbox) -> None:
+    """It calls a data directory without a member in it `member`."""
+    host.path("/var/lib/etcd").mkdir(mode=0o700)
+    assert host.install(Payload()).returncode == 0
+    journal = host.path(f"{STATE}/generations/0001/journal")
+    assert "\nemptydata /var/lib/etcd\n" in journal.read_text()
+    journal.write_text(journal.read_text().replace("\nemptydata ", "\nmember "))
+    done = host.run(f"{STATE}/bundle", "uninstall")
+    assert done.returncode == 0, done.stderr
+    assert [path.name[:16] for path in host.path("/var/lib/etcd").iterdir()] == ["member.bundlegen"]

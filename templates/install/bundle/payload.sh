@@ -47,6 +47,7 @@ readonly CONF_SHAPES=(
   "METRICS_URL http://([0-9.]+|[[][0-9a-f:]+[]]):[0-9]+"
   "NOT_AFTER ${NUMBER_SHAPE}"
   "NOT_BEFORE ${NUMBER_SHAPE}"
+  "OPERATION [a-z-]+"
   "PAUSE_IMAGE [A-Za-z0-9._:/@-]*"
   "PEER_PORT ${NUMBER_SHAPE}"
   "PKI_DIR ${PATH_SHAPE}"
@@ -78,6 +79,8 @@ load_conf() {
     [[ -z ${CONF[${BASH_REMATCH[1]}]+x} ]] || damaged "bundle.conf names ${BASH_REMATCH[1]} twice"
     CONF[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
   done < "$1"
+  # bundles of version 0.1 do not name it
+  CONF[OPERATION]=${CONF[OPERATION]-create}
   check_conf
 }
 
@@ -96,6 +99,7 @@ check_conf() {
     [[ ! "${CONF[${key}]}/" =~ /\.\.?/ || ${key} != *_@(DIR|CONFIG|DROPIN|COMMAND|BINARY|MANIFEST) ]] \
       || damaged "${key} in bundle.conf is not a plain path"
   done
+  [[ " ${OPERATIONS[*]} " == *" ${CONF[OPERATION]} "* ]] || damaged "this installer knows no operation \"${CONF[OPERATION]}\""
   [[ ${CONF[KIND]} == base || " ${CONF[MEMBERS]} " == *" ${CONF[HOST]}=${CONF[ADDRESS]} "* ]] \
     || damaged "MEMBERS in bundle.conf does not hold this host"
 }

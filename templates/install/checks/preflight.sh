@@ -1,28 +1,42 @@
 # shellcheck shell=bash
 # The preflight: every check runs, each with a name and one line; all failures are reported at once.
 
-# Names of all checks, in order; `--ignore` takes those that are not in the second list.
-readonly CHECKS=(root tools architecture systemd hostname kubelet kubeadm kubelet-flags runtime cri
-  cgroup-driver cgroup-version swap ports clock images sandbox-image image-file disk data-dir leftovers drop-ins
-  unfinished selinux peers)
+# What every operation checks first, in order: the machine and what runs on it.
+readonly HOST_CHECKS=(root tools architecture systemd hostname kubelet kubeadm kubelet-flags runtime cri
+  cgroup-driver cgroup-version swap ports clock images sandbox-image image-file disk)
 readonly NEVER_IGNORED=' root data-dir unfinished '
 
+# all_checks: the checks of every operation, each once; `--ignore` takes those that are not NEVER_IGNORED.
+all_checks() {
+  local operation name
+  local -A once=()
+  for operation in "${OPERATIONS[@]}"; do
+    while read -r name; do
+      [[ -n ${once[${name}]-} ]] || printf '%s ' "${name}"
+      once[${name}]=yes
+    done < <("${operation}_checks")
+  done
+}
+
 may_ignore() {
+  local checks
   if [[ ${VERB} == hygiene ]]; then
     [[ " ${HYGIENE_CHECKS[*]} " == *" $1 "* ]] || bad_usage "--ignore knows no check \"$1\"; there are: ${HYGIENE_CHECKS[*]}"
     return 0
   fi
-  [[ " ${CHECKS[*]} " == *" $1 "* ]] \
-    || bad_usage "--ignore knows no check \"$1\"; there are: ${CHECKS[*]}"
+  checks=$(all_checks)
+  [[ " ${checks}" == *" $1 "* ]] || bad_usage "--ignore knows no check \"$1\"; there are: ${checks% }"
   [[ ${NEVER_IGNORED} != *" $1 "* ]] \
     || bad_usage "the check $1 protects this host from harm and cannot be ignored"
 }
 
-# preflight: runs them all.
+# preflight: runs those of this operation.
 preflight() {
   local name
+  local -a names
   clear_verdicts
-  for name in "${CHECKS[@]}"; do
+  mapfile -t names < <("${CONF[OPERATION]}_checks")
+  for name in "${names[@]}"; do
     "check_${name//-/_}"
   done
 }

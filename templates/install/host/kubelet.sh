@@ -103,12 +103,12 @@ restore_kubelet() {
   esac
 }
 
-# stop_timers: of ours, if somebody enabled them, before their units go.
+# stop_timers PATH...: those among these files, if somebody enabled them, before their units go.
 stop_timers() {
   local path
   [[ -z ${ROOT} ]] || return 0
-  for path in "${UNDO_ORDER[@]}"; do
-    [[ ${path} == /etc/systemd/system/*.timer && ${EARLIER[${path}]} == absent ]] || continue
+  for path in "$@"; do
+    [[ ${path} == /etc/systemd/system/*.timer ]] || continue
     systemctl disable --now "${path##*/}" > /dev/null 2>&1 || true
   done
 }
@@ -150,10 +150,10 @@ stop_etcd() {
   await_etcd_end 30 || complain "etcd is still running (process $(etcd_processes))" "Stop it by hand."
 }
 
-# restart_etcd: it reads the CA only when it starts; kubelet starts it again at once.
-restart_etcd() {
+# restart_for_ca: etcd reads its CA only when it starts; kubelet starts it again at once.
+restart_for_ca() {
   local pid
-  [[ -z ${ROOT} ]] || return 0
+  [[ -z ${ROOT} ]] && replaces "${CONF[PKI_DIR]}/etcd/ca.crt" || return 0
   for pid in $(etcd_processes); do
     kill -TERM "${pid}" 2> /dev/null || true
     say "  restarted etcd, which reads its CA only when it starts"

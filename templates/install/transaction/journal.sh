@@ -7,17 +7,33 @@
 #   absent PATH                           there was no file
 #   folder PATH                           made by us; removed again if empty
 #   data PATH                             the data directory, made by us (moved aside, never removed)
-#   member PATH                           the data directory was there, without a member in it
+#   emptydata PATH                        the data directory was there, without a member in it (`member` in version 0.1)
 #   image NAME                            imported by us
 #   tag NAME DIGEST KEPT                  of another image before the import; in containerd, KEPT is its name as well now
 #   undo                                  a finished one that is being undone: this must be finished first
 #   units                                 systemd and kubelet are touched from here on
 #   commit                                done: only its folder's name is still to change
 # A torn last line, after a power cut, has no newline and is not read: what it announces was not done.
+# How a line is taken back says undo_WORD, in undo.sh.
 
 JOURNAL=''       # folder of the open journal
 TRANSACTION=none # none, open, or committed
 declare -A NOTED=()
+
+# Every word, with the shape of what follows it. A line of another shape means a damaged journal.
+declare -rA JOURNAL_SHAPES=(
+  [begin]='[a-z]+ [0-9a-f]{64} [0-9]+'
+  [kubelet]='[a-z-]+ [a-z-]+'
+  [file]='[0-9]+ [0-7]{4,5} ([0-9a-f]{64}|link) /[^ ]+'
+  [absent]='/[^ ]+'
+  [folder]='/[^ ]+'
+  [data]='/[^ ]+'
+  [emptydata]='/[^ ]+'
+  [member]='/[^ ]+'
+  [image]='[^ ]+'
+  [tag]='[^ ]+ [^ ]+ [^ ]+'
+  [undo]='' [units]='' [commit]=''
+)
 
 # journal WORDS...: one line in the journal, on disk when this returns.
 journal() {
@@ -96,7 +112,7 @@ read_noted() {
   local word rest
   while read -r word rest; do
     case ${word} in
-      file | absent | data | member) NOTED[${rest##* }]=yes ;;
+      file | absent | data | emptydata | member) NOTED[${rest##* }]=yes ;;
       *) ;;
     esac
   done < "${JOURNAL}/journal"

@@ -130,7 +130,7 @@ make_data_folder() {
   fi
   if [[ -d ${ROOT}${path} ]]; then
     # a member's data that is there now is ours and stays; see the check `data-dir`
-    [[ -e ${ROOT}${path}/member ]] || journal member "${path}"
+    [[ -e ${ROOT}${path}/member ]] || journal emptydata "${path}"
   else
     make_folder "${path%/*}"
     journal data "${path}"

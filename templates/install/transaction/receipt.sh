@@ -10,6 +10,7 @@ PHASE_START=0
 # phase NAME: the one before ends here, for the timings in the receipt.
 phase() {
   local moment
+  ((${#PHASE_ORDER[@]} == 0)) || [[ ${PHASE_ORDER[-1]} != "$1" ]] || return 0
   moment=$(now)
   if ((${#PHASE_ORDER[@]} > 0)); then
     PHASE[${PHASE_ORDER[-1]}]=$((moment - PHASE_START))

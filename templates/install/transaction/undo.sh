@@ -3,27 +3,35 @@
 # Every action may be repeated, so that an interrupted undo is simply done again.
 
 UNDO_TROUBLE=0
+UNDO_LINES=()         # of all journals, in the order in which they are undone: the newest first
 declare -A EARLIER=() # path: `absent` or the kept file that was there before the oldest journal
 UNDO_ORDER=()         # the paths, in the order in which they were first changed
 MOVED_ASIDE=()
-NOT_READ='' # a journal with a line that is none
+NOT_READ=''                # a journal with a line that is none
+KUBELET_BEFORE='none none' # ENABLED ACTIVE, as the oldest journal found it
+UNITS_TOUCHED=no
 
 # read_earlier FOLDER...: journals, newest first; the oldest that knows a path decides.
 read_earlier() {
   local folder word rest
-  EARLIER=()
-  UNDO_ORDER=()
-  NOT_READ=''
+  local -a lines
+  UNDO_LINES=() EARLIER=() UNDO_ORDER=() NOT_READ=''
   for folder in "$@"; do
     [[ -f ${folder}/journal ]] || continue
+    lines=()
     while read -r word rest; do
+      if [[ -z ${word} || -z ${JOURNAL_SHAPES[${word}]+x} || ! ${rest} =~ ^${JOURNAL_SHAPES[${word}]}$ ]]; then
+        NOT_READ=${folder}/journal
+        continue
+      fi
       case ${word} in
         absent) remember_earlier "${rest}" absent ;;
         file) remember_earlier "${rest##* }" "${folder}/kept/${rest%% *}" ;;
-        begin | kubelet | folder | data | member | image | tag | undo | units | commit) ;;
-        *) NOT_READ=${folder}/journal ;;
+        *) ;;
       esac
+      lines=("${word} ${rest}" ${lines[@]+"${lines[@]}"})
     done < "${folder}/journal"
+    UNDO_LINES+=(${lines[@]+"${lines[@]}"})
   done
 }
 
@@ -39,37 +47,85 @@ trouble() {
 
 # undo FOLDER...: journals, newest first. Never stops at a failure; counts them in UNDO_TROUBLE.
 undo() {
-  local pod=${CONF[STATIC_POD_MANIFEST]} index
-  UNDO_TROUBLE=0
+  local pod=${CONF[STATIC_POD_MANIFEST]} path line
+  local -a made=()
+  UNDO_TROUBLE=0 UNITS_TOUCHED=no KUBELET_BEFORE='none none'
   read_earlier "$@"
   if [[ -n ${NOT_READ} ]]; then
     trouble "${NOT_READ} is damaged, and says what there was before"
     return 0
   fi
-  stop_timers
+  for path in ${UNDO_ORDER[@]+"${UNDO_ORDER[@]}"}; do
+    [[ ${EARLIER[${path}]} != absent ]] || made+=("${path}")
+  done
+  stop_timers ${made[@]+"${made[@]}"}
   # a static Pod that was not there before goes first, while our kubelet can still stop its container
   if [[ ${EARLIER[${pod}]-} == absent ]]; then
     restore "${pod}"
     ((UNDO_TROUBLE == 0)) || return 0
     stop_etcd
   fi
-  for ((index = ${#UNDO_ORDER[@]} - 1; index >= 0; index--)); do
-    restore "${UNDO_ORDER[index]}"
+  # read_earlier has matched every word
+  for line in ${UNDO_LINES[@]+"${UNDO_LINES[@]}"}; do
+    "undo_${line%% *}" "${line#* }"
   done
-  undo_rest "$@"
   # with some files old and some new, a kubelet that runs is best left alone
-  ((UNDO_TROUBLE > 0)) || undo_units "$@"
+  ((UNDO_TROUBLE > 0)) || [[ ${UNITS_TOUCHED} == no ]] || restore_kubelet "${KUBELET_BEFORE% *}" "${KUBELET_BEFORE#* }"
 }
 
-# undo_units FOLDER...: kubelet as the oldest journal found it, if any of them touched it.
+# Each word of the journal: how its line is taken back, given what follows the word.
+
+undo_begin() { :; }
+
+undo_undo() { :; }
+
+undo_commit() { :; }
+
 undo_units() {
-  local folder touched=no enabled active
-  for folder in "$@"; do
-    ! journal_has "${folder}" units || touched=yes
-  done
-  [[ ${touched} == yes ]] || return 0
-  read -r enabled active <<< "$(journal_line "${!#}" kubelet || printf 'none none')"
-  restore_kubelet "${enabled}" "${active}"
+  UNITS_TOUCHED=yes
+}
+
+# undo_kubelet "ENABLED ACTIVE": at the end, when all files are back; the oldest journal is read last, and counts.
+undo_kubelet() {
+  KUBELET_BEFORE=$1
+}
+
+# undo_file "NUMBER MODE SHA256 PATH"
+undo_file() {
+  restore "${1##* }"
+}
+
+undo_absent() {
+  restore "$1"
+}
+
+# undo_folder PATH: if nothing of somebody else is in it. kubelet and etcd leave none of their own there.
+undo_folder() {
+  [[ -d ${ROOT}$1 ]] || return 0
+  rmdir -- "${ROOT}$1" 2> /dev/null || true
+}
+
+undo_data() {
+  rmdir -- "${ROOT}$1" 2> /dev/null || set_aside "$1"
+}
+
+undo_emptydata() {
+  set_aside "$1/member"
+}
+
+undo_member() {
+  undo_emptydata "$1"
+}
+
+undo_image() {
+  [[ -n ${ROOT} ]] || remove_image "$1"
+}
+
+# undo_tag "NAME DIGEST KEPT"
+undo_tag() {
+  local name digest kept
+  read -r name digest kept <<< "$1"
+  [[ -n ${ROOT} ]] || restore_tag "${name}" "${digest}" "${kept}"
 }
 
 # restore PATH: to what read_earlier found.
@@ -96,48 +152,10 @@ same_file() {
   [[ -L $1 || $(sha256 "$1") == "$(sha256 "$2")" ]]
 }
 
-# undo_rest FOLDER...: images, the data directory, folders; each journal from its end.
-undo_rest() {
-  local folder line index
-  local -a lines
-  for folder in "$@"; do
-    [[ -f ${folder}/journal ]] || continue
-    mapfile -t lines < "${folder}/journal"
-    for ((index = ${#lines[@]} - 1; index >= 0; index--)); do
-      line=${lines[index]}
-      case ${line} in
-        'image '*) [[ -n ${ROOT} ]] || remove_image "${line#image }" ;;
-        'tag '*) [[ -n ${ROOT} ]] || undo_tag "${line#tag }" ;;
-        'data '*) set_aside "${line#data }" whole ;;
-        'member '*) set_aside "${line#member }" member ;;
-        'folder '*) remove_folder "${line#folder }" ;;
-        *) ;;
-      esac
-    done
-  done
-}
-
-# undo_tag "NAME DIGEST KEPT"
-undo_tag() {
-  local name digest kept
-  read -r name digest kept <<< "$1"
-  restore_tag "${name}" "${digest}" "${kept}"
-}
-
-# remove_folder PATH: if nothing of somebody else is in it. kubelet and etcd leave none of their own there.
-remove_folder() {
-  [[ -d ${ROOT}$1 ]] || return 0
-  rmdir -- "${ROOT}$1" 2> /dev/null || true
-}
-
-# set_aside PATH whole|member: etcd's data is never deleted.
+# set_aside PATH: etcd's data is never deleted.
 set_aside() {
   local source=${ROOT}$1 target
-  [[ $2 == whole ]] || source+=/member
   [[ -d ${source} ]] || return 0
-  if [[ $2 == whole ]] && rmdir -- "${source}" 2> /dev/null; then
-    return 0
-  fi
   target=${source}.bundlegen-$(timestamp)
   if mv -T -- "${source}" "${target}"; then
     MOVED_ASIDE+=("${target#"${ROOT}"}")
