@@ -1,7 +1,7 @@
 """bundlegen: one self-extracting bundle per host of an etcd cluster that kubelet runs and kubeadm configures.
 
 Usage:
-  bundlegen init NAME=ADDRESS... [--output FILE] [--quiet]
+  bundlegen init NAME=ADDRESS... [--name NAME] [--file FILE] [--quiet]
   bundlegen build SPEC [--output DIR] [--pki DIR] [--jobs N] [--replace] [--sign-key KEY]
                   [--split SIZE] [--extension EXT] [--previous DIR] [--seal] [--base]
                   [--shared-images] [--source-date] [--json] [--quiet] [--verbose]
@@ -12,7 +12,7 @@ Usage:
   bundlegen verify PATH... [--at DATE] [--allowed-signers FILE --signer ID] [--json] [--quiet] [--verbose]
   bundlegen audit DIR [--json] [--verbose]
   bundlegen diff OLD NEW [--json] [--verbose]
-  bundlegen unlock-codes CLUSTER [--pki DIR] [--output FILE] [--verbose]
+  bundlegen unlock-codes CLUSTER [--pki DIR] [--file FILE] [--verbose]
   bundlegen reconcile CHANGE RECEIPT... [--metrics FILE] [--json] [--verbose]
   bundlegen packer SPEC [--output DIR] [--replace] [--json] [--quiet] [--verbose]
   bundlegen schema [change]
@@ -20,7 +20,7 @@ Usage:
   bundlegen --help
 
 Commands:
-  init          write a commented cluster.yaml for these hosts (to standard output, or to --output)
+  init          write a commented cluster.yaml for these hosts (to standard output, or to --file)
   build         make out/<cluster>/create/: one bundle per host, SHA256SUMS, change.json
   plan          print what build would put where and issue; writes nothing
   images        list the container images the hosts need, with the commands that fetch them elsewhere
@@ -35,8 +35,10 @@ Commands:
   schema        print the JSON Schema of cluster.yaml, for editors; with the word change, that of change.json
 
 Options:
-  --output DIR  folder for what may be carried away (init, unlock-codes: the file to write) [default: out]
+  --output DIR  folder for what may be carried away [default: out]
   --pki DIR     folder for the keys, which stay here [default: pki]
+  --file FILE   a new file for the result, instead of standard output
+  --name NAME   the name of the cluster (default: etcd)
   --jobs N      how many keys to make at once (default: one per processor)
   --sign-key KEY  sign SHA256SUMS with this SSH key (a file, or the .pub of a key that an agent or token holds)
   --seal        encrypt the keys in the bundles, each host's under an unlock code of its own
@@ -59,7 +61,8 @@ Options:
 
 Results go to standard output, progress and messages to standard error.
 Exit codes: 0 done, 1 a bug in bundlegen (diff: something changes), 2 usage, 3 the specification, 4 the PKI store,
-5 a tool is missing or failed, 6 verification failed, 7 out of space or unwritable output, 130 interrupted.
+its history, or a conflict with what is there, 5 a tool is missing or failed, 6 verification failed, 7 out of space or
+unwritable output, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -94,6 +97,7 @@ COMMANDS: Final = (
 """Each is a module in ``commands/`` that has ``run(arguments, console) -> int``, loaded when it is asked for."""
 
 _PROG: Final = "bundlegen"
+_TO_A_FILE: Final = ("init", "unlock-codes")
 
 # pydantic looks through every installed package for plugins of its own, which costs a fifth of all importing, and would
 # let a stranger's code see the specification.
@@ -138,13 +142,14 @@ def parse(words: Sequence[str]) -> Arguments | None:
     if "--help" in words or "-h" in words:
         print((__doc__ or "").strip())
         return None
+    _check_options(words)
     from docopt import DocoptExit, docopt
 
     try:
         found: Mapping[str, Any] = docopt(__doc__ or "", argv=list(words), default_help=False)
     except (DocoptExit, SystemExit) as error:
         raise UsageError(_usage_problem(words), hint=f"{_PROG} --help lists the commands and options") from error
-    return typed(found, next(command for command in COMMANDS if found[command]), words)
+    return typed(found, next(command for command in COMMANDS if found[command]))
 
 
 def _run(words: Sequence[str]) -> int:
@@ -158,13 +163,25 @@ def _run(words: Sequence[str]) -> int:
     return code
 
 
-def _usage_problem(words: Sequence[str]) -> str:
+def _check_options(words: Sequence[str]) -> None:
+    """Raises UsageError for an option that there is not. docopt would take the beginning of one for the whole."""
     known = {line.split()[0] for line in (__doc__ or "").splitlines() if line.startswith("  --")}
     for word in words:
-        if word.startswith("--") and word.split("=")[0] not in known:
-            return f"unknown option {word.split('=')[0]}"
+        name = word.partition("=")[0]
+        if name == "--":
+            return
+        if not name.startswith("--") or name in known:
+            continue
+        meant = [option for option in sorted(known) if option.startswith(name)]
+        hint = f"options are written out: {' or '.join(meant)}" if meant else f"{_PROG} --help lists the options"
+        raise UsageError(f"unknown option {name}", hint=hint)
+
+
+def _usage_problem(words: Sequence[str]) -> str:
     if not words:
         return "no command given"
     if words[0] not in COMMANDS and not words[0].startswith("-"):
         return f"unknown command {words[0]!r}"
+    if words[0] in _TO_A_FILE and any(word.partition("=")[0] == "--output" for word in words):
+        return "--output is a folder; the file to write is --file FILE"
     return "this command does not take these arguments"

@@ -1,6 +1,6 @@
 """Every error a user can meet: what happened, what to do, and the exit code.
 
-Only :func:`bundlegen.cli.main` prints them and exits. Codes are unique per class, which a test checks.
+Only :func:`bundlegen.cli.main` prints them and exits. Each code stands for one kind of problem.
 """
 
 from __future__ import annotations
@@ -67,10 +67,14 @@ class SpecError(BundlegenError):
         return tuple(str(problem) for problem in self.problems)
 
 
-class StoreError(BundlegenError):
-    """The PKI store: a conflict, damage, permissions, or another run's lock."""
+class ConflictError(BundlegenError):
+    """Something is there already: it would come out different, or is in the way."""
 
     exit_code = 4
+
+
+class StoreError(ConflictError):
+    """The PKI store or its history: a conflict, damage, permissions, or another run's lock."""
 
 
 class ToolError(BundlegenError):
@@ -86,6 +90,6 @@ class VerificationError(BundlegenError):
 
 
 class OutputError(BundlegenError):
-    """Something could not be written: no space, no permission, or it is there already."""
+    """Something could not be written: no space, or no permission."""
 
     exit_code = 7

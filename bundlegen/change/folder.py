@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bundlegen import layout
-from bundlegen.errors import OutputError
+from bundlegen.errors import ConflictError
 from bundlegen.system.files import UNFINISHED, file_sum, writing
 
 _AT_FDCWD: Final = -100
@@ -62,7 +62,7 @@ class Staging:
     def commit(self, *, replace: bool) -> bool:
         """Move the folder to its place. False: there is one already with the same content, which is left as it is.
 
-        Raises OutputError where one is there that differs and ``replace`` is not set; the message says what differs.
+        Raises ConflictError where one is there that differs and ``replace`` is not set; the message says what differs.
         """
         with writing(self.final):
             _sync(self.folder)
@@ -71,7 +71,7 @@ class Staging:
                 if not differing:
                     return False
                 if not replace:
-                    raise OutputError(
+                    raise ConflictError(
                         f"{self.final} exists and would come out different: {'; '.join(differing)}",
                         hint="move it away to keep it, or give --replace",
                     )
@@ -90,20 +90,20 @@ class Staging:
             return self.commit(replace=False)
         with writing(self.final):
             if self.final.is_symlink() or not self.final.is_dir():
-                raise OutputError(f"{self.final} exists and is not a folder", hint="move it away")
+                raise ConflictError(f"{self.final} exists and is not a folder", hint="move it away")
             found = {name: file_sum(self.final / name) for name in self.sums}
             new = [name for name, digest in self.sums.items() if found[name] != digest]
             differing = sorted(name for name in new if os.path.lexists(self.final / name))
             if differing and not replace:
                 said = "; ".join(_some([f"{name} differs" for name in differing]))
-                raise OutputError(
+                raise ConflictError(
                     f"{self.final} exists and would come out different: {said}",
                     hint="keep your changes elsewhere, or give --replace",
                 )
             for name in new:
                 if (place := _in_the_way(self.final, name)) is not None:
                     kind = "folder" if place.is_dir() else "file"
-                    raise OutputError(f"{place} is a {kind}, and where {name} is to be written", hint="move it away")
+                    raise ConflictError(f"{place} is a {kind}, and where {name} is to be written", hint="move it away")
             for name in new:
                 (self.final / name).parent.mkdir(parents=True, exist_ok=True)
                 (self.folder / name).replace(self.final / name)

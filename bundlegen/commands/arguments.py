@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ class Arguments:
     signer: str
     pairs: tuple[str, ...]
     output: Path
-    output_given: bool
+    file: Path | None
+    name: str | None
     pki: Path
     jobs: int | None
     replace: bool
@@ -48,8 +49,8 @@ class Arguments:
     verbose: bool
 
 
-def typed(found: Mapping[str, Any], command: str, words: Sequence[str]) -> Arguments:
-    """``found`` by docopt in ``words``, of which ``command`` is the verb, typed. Raises UsageError."""
+def typed(found: Mapping[str, Any], command: str) -> Arguments:
+    """What docopt found, of which ``command`` is the verb, typed. Raises UsageError."""
     return Arguments(
         command=command,
         spec=Path(found["SPEC"] or ""),
@@ -64,7 +65,8 @@ def typed(found: Mapping[str, Any], command: str, words: Sequence[str]) -> Argum
         signer=found["--signer"] or "",
         pairs=tuple(found["NAME=ADDRESS"]),
         output=Path(found["--output"]),
-        output_given=any(word.split("=")[0] == "--output" for word in words),
+        file=Path(found["--file"]) if found["--file"] else None,
+        name=found["--name"],
         pki=Path(found["--pki"]),
         jobs=_jobs(found["--jobs"]),
         replace=found["--replace"],

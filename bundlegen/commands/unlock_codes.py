@@ -6,7 +6,7 @@ import os
 import sys
 
 from bundlegen.commands.arguments import Arguments
-from bundlegen.errors import EXIT_OK, OutputError, UsageError
+from bundlegen.errors import EXIT_OK, ConflictError, UsageError
 from bundlegen.layout import MODE_SECRET
 from bundlegen.pki import unlock
 from bundlegen.system.console import Console
@@ -15,14 +15,14 @@ from bundlegen.system.text import table
 
 
 def run(arguments: Arguments, console: Console) -> int:
-    """Show the unlock codes of a cluster's hosts: on a terminal, or in the new private file --output.
+    """Show the unlock codes of a cluster's hosts: on a terminal, or in the new private file --file.
 
-    Raises UsageError where they would go anywhere else, StoreError and OutputError.
+    Raises UsageError where they would go anywhere else, StoreError, ConflictError and OutputError.
     """
-    output = arguments.output if arguments.output_given else None
+    output = arguments.file
     if output is None and not sys.stdout.isatty():
         raise UsageError(
-            "unlock codes are shown on a terminal only, and this is none", hint="give --output FILE for a private file"
+            "unlock codes are shown on a terminal only, and this is none", hint="give --file FILE for a private file"
         )
     if arguments.cluster in ("", ".", "..") or "/" in arguments.cluster:
         raise UsageError(f"{arguments.cluster!r} is not a cluster's name", hint="it is the name: of its cluster.yaml")
@@ -32,8 +32,8 @@ def run(arguments: Arguments, console: Console) -> int:
         console.result(lines)
         return EXIT_OK
     if os.path.lexists(output):
-        raise OutputError(f"{output} exists and is left as it is", hint="choose another name with --output")
-    with writing(output):
+        raise ConflictError(f"{output} exists and is left as it is", hint="choose another name with --file")
+    with writing(output, "with --file"):
         handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, MODE_SECRET)
         with os.fdopen(handle, "w", encoding="ascii") as stream:
             os.fchmod(handle, MODE_SECRET)

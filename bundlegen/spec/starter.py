@@ -8,7 +8,7 @@ from typing import Any, Final
 from bundlegen.addresses import RejectedError, canonical_member_address, show
 from bundlegen.errors import UsageError
 from bundlegen.spec.model import MAX_HOSTS, Cluster
-from bundlegen.spec.types import NEWEST_MINOR, OLDEST_MINOR, host_name
+from bundlegen.spec.types import NEWEST_MINOR, OLDEST_MINOR, cluster_name, host_name
 from bundlegen.system.jinja import environment
 
 CLUSTER_NAME: Final = "etcd"
@@ -40,18 +40,24 @@ def members(arguments: Sequence[str]) -> Members:
     return tuple(found.items())
 
 
-def specification(arguments: Sequence[str], source: Callable[[str], str]) -> str:
-    """The text of a commented cluster.yaml for hosts given as ``NAME=ADDRESS``. Raises UsageError.
+def specification(arguments: Sequence[str], source: Callable[[str], str], name: str | None = None) -> str:
+    """The text of a commented cluster.yaml for the cluster ``name``, with hosts given as ``NAME=ADDRESS``.
 
-    ``source`` gives the text of a template by its name. Defaults shown in comments come from the models.
+    Raises UsageError. ``source`` gives the text of a template by its name. Defaults shown in comments come from the
+    models.
     """
-    hosts = [{"name": name, "address": address} for name, address in members(arguments)]
-    wanted: dict[str, Any] = {"name": CLUSTER_NAME, "kubernetesVersion": KUBERNETES_VERSION, "hosts": hosts}
+    called = CLUSTER_NAME if name is None else name
+    try:
+        cluster_name(called)
+    except RejectedError as error:
+        raise UsageError(f"--name: {error.message}", hint=error.hint) from error
+    hosts = [{"name": host, "address": address} for host, address in members(arguments)]
+    wanted: dict[str, Any] = {"name": called, "kubernetesVersion": KUBERNETES_VERSION, "hosts": hosts}
     return (
         environment(source)
         .get_template(TEMPLATE)
         .render(
-            name=CLUSTER_NAME,
+            name=called,
             version=KUBERNETES_VERSION,
             oldest=f"1.{OLDEST_MINOR}",
             newest=f"1.{NEWEST_MINOR}",

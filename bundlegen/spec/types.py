@@ -73,7 +73,8 @@ def kubernetes_version(text: str) -> str:
     return f"v{match[1]}.{match[2]}.{match[3]}"
 
 
-def _cluster_name(text: str) -> str:
+def cluster_name(text: str) -> str:
+    """``text`` if it can name a cluster. Raises RejectedError."""
     if "." in text:
         raise RejectedError(
             f"{show(text)} has a dot", "a cluster name is one label: lower-case letters, digits and '-'"
@@ -260,7 +261,7 @@ def _text(check: Callable[[str], str], **schema: Any) -> tuple[Any, Any]:
 KubernetesVersion = Annotated[
     str, *_text(kubernetes_version, pattern=r"^v?1\.(2[2-9]|3[0-7])\.[0-9]+$", examples=["v1.31.4"])
 ]
-ClusterName = Annotated[str, *_text(_cluster_name, pattern=rf"^{_LABEL}$", maxLength=MAX_NAME, examples=["prod-etcd"])]
+ClusterName = Annotated[str, *_text(cluster_name, pattern=rf"^{_LABEL}$", maxLength=MAX_NAME, examples=["prod-etcd"])]
 HostName = Annotated[
     str,
     *_text(

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from bundlegen.errors import OutputError
+from bundlegen.errors import ConflictError, OutputError
 
 UNFINISHED: Final = ".unfinished-"
 """What the names of files and folders begin with that are not whole yet."""
@@ -17,7 +17,8 @@ UNFINISHED: Final = ".unfinished-"
 
 @contextmanager
 def writing(what: Path, choice: str = "with --output") -> Iterator[None]:
-    """Turns what the system refuses about ``what`` into an OutputError that says what to do.
+    """Turns what the system refuses about ``what`` into an OutputError that says what to do; or a ConflictError, if
+    something else is where a folder is wanted.
 
     ``choice``: how the user chooses where is written.
     """
@@ -35,7 +36,8 @@ def writing(what: Path, choice: str = "with --output") -> Iterator[None]:
         }.get(error.errno or 0, f"choose another folder {choice}")
         # what is written is not there under its name yet
         refused = what if UNFINISHED in str(error.filename or UNFINISHED) else error.filename
-        raise OutputError(f"cannot write {refused}: {error.strerror}", hint=hint) from error
+        kind = ConflictError if error.errno in (errno.ENOTDIR, errno.EEXIST) else OutputError
+        raise kind(f"cannot write {refused}: {error.strerror}", hint=hint) from error
 
 
 def file_sum(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from bundlegen import layout
-from bundlegen.errors import OutputError
+from bundlegen.errors import ConflictError
 from bundlegen.system.files import writing
 from bundlegen.trust.bundle import Bundle, read
 
@@ -21,10 +21,11 @@ def extract(path: Path, folder: Path) -> Bundle:
     """Unpack the bundle at ``path`` into ``folder``, which must not be there yet, and return what was read.
 
     Files get 0600 and folders 0700, whatever MANIFEST says. The folder appears complete or not at all. Raises
-    VerificationError for a bundle that cannot be trusted to unpack, OutputError where nothing can be written.
+    VerificationError for a bundle that cannot be trusted to unpack, ConflictError where the
+    folder is there already, OutputError where nothing can be written.
     """
     if os.path.lexists(folder):
-        raise OutputError(f"{folder} exists and is left as it is", hint="name a folder that is not there yet")
+        raise ConflictError(f"{folder} exists and is left as it is", hint="name a folder that is not there yet")
     with writing(folder, _CHOICE):
         work = Path(tempfile.mkdtemp(prefix=".unfinished-extract-", dir=folder.absolute().parent))
     try:

@@ -37,7 +37,7 @@ def hosts(cluster: Cluster, boot: Callable[..., list[Host]]) -> list[Host]:
 @pytest.fixture(scope="module")
 def codes(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     listed = tmp_path_factory.mktemp("codes") / "codes.txt"
-    bundlegen(["unlock-codes", cluster.name, "--output", str(listed)], cluster.folder)
+    bundlegen(["unlock-codes", cluster.name, "--file", str(listed)], cluster.folder)
     return dict(line.split() for line in listed.read_text().splitlines()[1:])
 
 

@@ -155,7 +155,7 @@ def test_sealed_keys(make_cluster: Callable[..., Cluster], host: Host) -> None:
     restart(host)
     is_nobody(host, "the keys in this bundle are sealed and need the unlock code of infra0")
     assert f"named by UNLOCK_FILE in {SETTINGS}" in journal(host)
-    bundlegen(["unlock-codes", "sealed", "--output", "codes"], cluster.folder)
+    bundlegen(["unlock-codes", "sealed", "--file", "codes"], cluster.folder)
     [code] = [line.split()[1] for line in (cluster.folder / "codes").read_text().splitlines() if "infra0" in line]
     host.write(f"{FOLDER}/code", f"{code}\n", 0o600)
     host.write(SETTINGS, "WAIT='0'\nUNLOCK_FILE='code'\n")

@@ -24,7 +24,7 @@ def test_every_command_does_what_the_record_says(
         pki={"encryptionAlgorithm": "ECDSA-P256"},
         build_options=["--seal", "--sign-key", str(key), "--split", "40k", "--extension", "bin"],
     )
-    bundlegen(["unlock-codes", cluster.name, "--output", "codes"], cluster.folder)
+    bundlegen(["unlock-codes", cluster.name, "--file", "codes"], cluster.folder)
     (host,) = boot(cluster)
     parts = sorted(cluster.out.glob("infra0.run.*.bin"))
     for path in (*parts, cluster.out / "SHA256SUMS"):

@@ -19,7 +19,7 @@ from tests import building, image_archives
 NAMES = [builder.name for builder in BUILDERS]
 PASSWORD = "correct horse battery staple"
 NO_NETWORK = ("unshare", "--net", "--map-root-user")
-OUTPUT_ERROR = 7
+CONFLICT = 4
 
 needs_packer = pytest.mark.skipif(shutil.which("packer") is None, reason="packer is not installed")
 
@@ -220,7 +220,7 @@ def test_what_was_changed_is_not_overwritten_unasked(tmp_path: Path) -> None:
     (templates / "qemu/mine.pkrvars.hcl").write_text("mine too\n")
     (templates / "null/scripts/bake.sh").unlink()
     done = building.run(tmp_path, "packer", "cluster.yaml")
-    assert done.returncode == OUTPUT_ERROR
+    assert done.returncode == CONFLICT
     assert "would come out different: qemu/source.pkr.hcl differs (" in done.stderr
     assert (templates / "qemu/source.pkr.hcl").read_text() == "mine\n"
     assert not (templates / "null/scripts/bake.sh").exists()
@@ -241,7 +241,7 @@ def test_what_is_in_the_way_is_named_and_nothing_is_written(tmp_path: Path, plac
     before = building.contents(templates)
     for words in ((), ("--replace",)):
         done = building.run(tmp_path, "packer", "cluster.yaml", *words)
-        assert done.returncode == OUTPUT_ERROR
+        assert done.returncode == CONFLICT
         if words or kind == "file":
             assert f"out/prod/packer/{place} is a {kind}, and where null/scripts/" in done.stderr
         assert building.contents(templates) == before
@@ -252,7 +252,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out/prod").mkdir(parents=True)
     (tmp_path / "out/prod/packer").write_text("")
     done = building.run(tmp_path, "packer", "cluster.yaml", "--replace")
-    assert done.returncode == OUTPUT_ERROR
+    assert done.returncode == CONFLICT
     assert "is not a folder" in done.stderr
 
 

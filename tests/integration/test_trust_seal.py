@@ -208,12 +208,12 @@ def test_codes_go_to_a_private_file_or_a_terminal(
 ) -> None:
     words = ["unlock-codes", "prod", "--pki", str(both / "pki")]
     assert main(words) == 2
-    assert main([*words, "--output", str(tmp_path / "codes")]) == 0
+    assert main([*words, "--file", str(tmp_path / "codes")]) == 0
     assert (tmp_path / "codes").stat().st_mode & 0o777 == 0o600
     codes = unlock.read(both / "pki/prod")
     assert sorted(codes) == ["infra0", "infra1"]
     assert all(f"{host}  {code}" in (tmp_path / "codes").read_text() for host, code in codes.items())
-    assert main([*words, "--output", str(tmp_path / "codes")]) == 7
+    assert main([*words, "--file", str(tmp_path / "codes")]) == 4
     captured = capsys.readouterr()
     assert not any(code in captured.out + captured.err for code in codes.values())
     assert main(["unlock-codes", "../prod", "--pki", str(both / "pki")]) == 2
