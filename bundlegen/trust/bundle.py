@@ -132,8 +132,8 @@ def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bun
     length = _stub_length(path, start)
     stub = start[:length]
     sizes, sums = _pieces(path, stub)
-    if status.st_size < length + sum(sizes) and _PART.search(path.name):
-        raise VerificationError(f"{path} is a part of a bundle", hint="join the parts with cat, in their order")
+    if status.st_size < length + sum(sizes):
+        _check_whole(path)
     if status.st_size != length + sum(sizes):
         raise _damaged(path, f"it is {status.st_size} bytes long and should be {length + sum(sizes)}")
     whole = hashlib.sha256(stub)
@@ -181,6 +181,12 @@ def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bun
     )
 
 
+def _check_whole(path: Path) -> None:
+    """Raises VerificationError for a numbered part, which has less than a bundle."""
+    if _PART.search(path.name):
+        raise VerificationError(f"{path} is a part of a bundle", hint="join the parts with cat, in their order")
+
+
 def _stub_length(path: Path, start: bytes) -> int:
     found = re.search(rb'\nskip="(\d{1,5})"\n', start)
     if not start.startswith(b"#!/bin/sh\n") or found is None:
@@ -189,6 +195,7 @@ def _stub_length(path: Path, start: bytes) -> int:
         )
     lines = start.split(b"\n", int(found[1]))
     if len(lines) <= int(found[1]):
+        _check_whole(path)
         raise _damaged(path, "its stub is cut off")
     return len(start) - len(lines[-1])
 

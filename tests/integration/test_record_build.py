@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("everything")
     specification(folder)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"], check=True)
-    options = ("--sign-key", "key", "--seal", "--split", "25K", "--extension", "txt")
+    options = ("--sign-key", "key", "--seal", "--split", "20K", "--extension", "txt")
     bundlegen(folder, "build", "cluster.yaml", *options)
     return folder
 
