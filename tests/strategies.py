@@ -97,10 +97,10 @@ def specifications(draw: st.DrawFn, *, max_hosts: int = 5) -> dict[str, Any]:
         "kubelet": st.fixed_dictionaries(
             {},
             optional={
-                "binary": folders.map(lambda folder: f"{folder}/kubelet"),
+                "binary": folders.map(lambda folder: f"/opt{folder}/kubelet"),
                 "cgroupDriver": st.sampled_from(["systemd", "cgroupfs"]),
                 "containerRuntimeEndpoint": folders.map(lambda folder: f"unix://{folder}/x.sock"),
-                "configFile": path_parts.map(lambda part: f"/etc/kubernetes/kubelet-{part}"),
+                "configFile": path_parts.map(lambda part: f"/etc/kubernetes/kubelet-{part}.yaml"),
                 "extraConfig": extra_config,
             },
         ),

@@ -15,12 +15,18 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from bundlegen.errors import Problem, SpecError
-from bundlegen.spec import rules_etcd, rules_flags, rules_hosts, rules_kubelet
+from bundlegen.spec import rules_etcd, rules_flags, rules_hosts, rules_kubelet, rules_paths
 from bundlegen.spec.explain import explain
 from bundlegen.spec.finding import FieldPath, Finding
 from bundlegen.spec.model import Cluster
 
-_RULES: Final = (*rules_hosts.RULES, *rules_kubelet.RULES, *rules_etcd.RULES, *rules_flags.RULES)
+_RULES: Final = (
+    *rules_hosts.RULES,
+    *rules_paths.RULES,
+    *rules_kubelet.RULES,
+    *rules_etcd.RULES,
+    *rules_flags.RULES,
+)
 _STAND_IN_VERSION: Final = "v1.31.0"
 
 

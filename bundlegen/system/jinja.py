@@ -15,6 +15,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from bundlegen import durations
 
 _PLAIN: Final = re.compile(r"[A-Za-z/\-][A-Za-z0-9 _./:@=,?&+-]*", re.ASCII)
+_WIDEST: Final = 1 << 30
 _CONF_VALUE: Final = re.compile(r"[^'\\\x00-\x1f\x7f]*")
 
 TemplateSource = Callable[[str], str]
@@ -50,9 +51,23 @@ def conf_value(text: str) -> str:
     return f"'{text}'"
 
 
+class _OneLine(yaml.CSafeDumper):
+    """Writes every text on one line. systemd reads a file that ends in .conf beside a unit as well: a line of its own
+    such as ``[Service]`` would mean something there, however it is quoted in YAML."""
+
+
+def _text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\n" in text else None)
+
+
+_OneLine.add_representer(str, _text)
+
+
 def yaml_block(tree: Any) -> str:
-    """``tree`` as block-style YAML, in its own order."""
-    text: str = yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=False, allow_unicode=True)
+    """``tree`` as block-style YAML, in its own order; a text is never more than one line."""
+    text: str = yaml.dump(
+        tree, Dumper=_OneLine, sort_keys=False, default_flow_style=False, allow_unicode=True, width=_WIDEST
+    )
     return text
 
 
