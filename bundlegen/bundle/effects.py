@@ -78,7 +78,14 @@ def restarts(effects: Iterable[str]) -> tuple[str, ...]:
 def shell() -> str:
     """The table as install.sh holds it: the words of each line but the reason."""
     lines = "".join(f"  '{row.path} {row.effect} {f'{row.key}={row.value}' if row.key else '-'}'\n" for row in table())
-    return f"readonly EFFECTS=(\n{lines})\n"
+    words = "".join(f"  [{effect}]='{text}'\n" for effect, text in WORDS.items())
+    return (
+        "# What it costs if a file changes: path (@KEY: the value of that key of bundle.conf), effect, and what\n"
+        "# bundle.conf must say for it to count. The first line that fits decides.\n"
+        f"readonly EFFECTS=(\n{lines})\n"
+        f"declare -rA EFFECT_WORDS=(\n{words})\n"
+        "EFFECT='' # what effect_of found\n"
+    )
 
 
 def markdown() -> str:

@@ -5,10 +5,11 @@ The result is the same bytes in every bundle of a bundlegen version, because not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
+from bundlegen.bundle import conf, effects
 from bundlegen.system.resources import template_text
 
 PARTS: Final[tuple[str, ...]] = (
@@ -18,6 +19,7 @@ PARTS: Final[tuple[str, ...]] = (
     "core/log.sh",
     "core/lock.sh",
     "core/verdicts.sh",
+    "keys",
     "bundle/payload.sh",
     "bundle/pieces.sh",
     "bundle/unseal.sh",
@@ -31,6 +33,8 @@ PARTS: Final[tuple[str, ...]] = (
     "transaction/receipt.sh",
     "transaction/undo.sh",
     "transaction/rollback.sh",
+    "effects",
+    "host/effects.sh",
     "host/network.sh",
     "host/images.sh",
     "host/kubelet.sh",
@@ -44,7 +48,13 @@ PARTS: Final[tuple[str, ...]] = (
     "golden/search.sh",
     "golden/firstboot.sh",
 )
-"""Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest."""
+"""Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
+
+A name without ``.sh`` is that of a table, see :data:`TABLES`.
+"""
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {"keys": conf.shell, "effects": effects.shell}
+"""What is made from tables of the program: the keys of bundle.conf, and what a changed file costs."""
 
 _DIALECT = "# shellcheck shell=bash\n"
 _CALL = 'main "$@"\n'
@@ -70,7 +80,14 @@ def join(parts: Mapping[str, str]) -> str:
     return "\n".join(text.strip("\n") + "\n" for text in (*texts, _CALL))
 
 
+def texts() -> dict[str, str]:
+    """The texts of all parts by name, those of tables included."""
+    return {
+        part: f"{_DIALECT}{TABLES[part]()}" if part in TABLES else template_text(f"install/{part}") for part in PARTS
+    }
+
+
 @lru_cache(maxsize=1)
 def install_script() -> bytes:
     """The bytes of install.sh: the same for every host of every cluster, and throughout one run."""
-    return join({part: template_text(f"install/{part}") for part in PARTS}).encode()
+    return join(texts()).encode()

@@ -53,6 +53,23 @@ def initial_cluster(cluster: Cluster) -> str:
     return ",".join(f"{host.name}={peer_url(cluster, host)}" for host in cluster.hosts)
 
 
+@dataclass(frozen=True)
+class Birth:
+    """What a member is started with for the first time: ``--initial-cluster`` and ``--initial-cluster-state``.
+
+    etcd never reads either again once it has a log, and changing them would restart it for nothing: bundles for a
+    member that exists keep those of its birth.
+    """
+
+    initial_cluster: str
+    state: str = "new"
+
+
+def founding(cluster: Cluster) -> Birth:
+    """The birth of every member that a cluster begins with."""
+    return Birth(initial_cluster(cluster))
+
+
 def image_repository(cluster: Cluster) -> str:
     """The repository of the etcd image, without the image's name."""
     return cluster.etcd.image_repository or kubernetes.for_version(cluster.minor).default_repository
@@ -79,14 +96,14 @@ def probes(cluster: Cluster) -> Probes:
     return _PROBES[kubernetes.for_version(cluster.minor).probe_style]
 
 
-def own_args(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
+def own_args(cluster: Cluster, host: Host, token: str, birth: Birth) -> dict[str, str]:
     """The flags bundlegen sets through kubeadm's extraArgs: the guide's seven, the token, other ports.
 
     Listening stays on the host's address alone, as in the guide, so health checks ask there or at the metrics URL.
     """
     args = {
-        "initial-cluster": initial_cluster(cluster),
-        "initial-cluster-state": "new",
+        "initial-cluster": birth.initial_cluster,
+        "initial-cluster-state": birth.state,
         "name": host.name,
         "listen-peer-urls": peer_url(cluster, host),
         "listen-client-urls": client_url(cluster, host),
@@ -99,12 +116,12 @@ def own_args(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
     return args
 
 
-def kubeadm_args(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
+def kubeadm_args(cluster: Cluster, host: Host, token: str, birth: Birth) -> dict[str, str]:
     """extraArgs for kubeadmcfg.yaml: bundlegen's own, then the specification's."""
-    return own_args(cluster, host, token) | cluster.etcd.extra_args
+    return own_args(cluster, host, token, birth) | cluster.etcd.extra_args
 
 
-def flags(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
+def flags(cluster: Cluster, host: Host, token: str, birth: Birth) -> dict[str, str]:
     """Every flag etcd has in kubeadm's static Pod (``app/phases/etcd/local.go``), sorted by name."""
     minor = kubernetes.for_version(cluster.minor)
     defaults = {
@@ -121,4 +138,4 @@ def flags(cluster: Cluster, host: Host, token: str) -> dict[str, str]:
         "trusted-ca-file": f"{PKI_DIR}/etcd/ca.crt",
         **kubernetes.consistency_flags(minor, cluster.patch, image_tag(cluster)),
     }
-    return dict(sorted((defaults | kubeadm_args(cluster, host, token)).items()))
+    return dict(sorted((defaults | kubeadm_args(cluster, host, token, birth)).items()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bundlegen import layout
+from bundlegen.bundle.facts import FIRST, Content, Position, Window
 from bundlegen.pki import catalog, sealing
 
 if TYPE_CHECKING:
@@ -69,22 +69,8 @@ class ImageSet:
     architecture: str = ""
     file: str = ""
 
-    @property
-    def facts(self) -> dict[str, str]:
-        """What bundle.conf says of them."""
-        return {"ARCHITECTURE": self.architecture, "IMAGES_FILE": self.file}
-
 
 NO_IMAGES: Final = ImageSet()
-
-
-@dataclass(frozen=True)
-class Window:
-    """When a host's certificates were issued (the newest of them), and when all of them are valid."""
-
-    issued_at: datetime
-    not_before: datetime
-    not_after: datetime
 
 
 @dataclass(frozen=True)
@@ -128,28 +114,24 @@ def plan_host(
     leaves: Mapping[str, Pair],
     ca: Pair,
     window: Window,
-    change: str,
+    position: Position = FIRST,
     images: ImageSet = NO_IMAGES,
     unlock_code: str = "",
 ) -> BundlePlan:
     """The bundle of one host.
 
-    ``leaves``: the host's certificates by catalogue name; ``installer``: the bytes of install.sh; ``change``: the
-    change's name; ``images``: what it brings of them;
+    ``leaves``: the host's certificates by catalogue name; ``installer``: the bytes of install.sh;
+    ``position``: where it stands in the history; ``images``: what it brings of them;
     ``unlock_code``: what the keys are sealed under, empty where they are not.
     """
-    facts = {
-        "CHANGE": change,
-        "ISSUED_AT": str(int(window.issued_at.timestamp())),
-        "NOT_BEFORE": str(int(window.not_before.timestamp())),
-        "NOT_AFTER": str(int(window.not_after.timestamp())),
-        **images.facts,
-        "SEALED": "yes" if unlock_code else "no",
-    }
+    content = Content(position, window, images.architecture, images.file, sealed=bool(unlock_code))
     entries = [
         entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
         entry(
-            layout.CONF, renderer.bundle_conf(host, facts).encode(), layout.MODE_SECRET, "what is specific to this host"
+            layout.CONF,
+            renderer.bundle_conf(host, content).encode(),
+            layout.MODE_SECRET,
+            "what is specific to this host",
         ),
         *configuration(cluster, host, renderer),
         *sealed(pki_entries(cluster, host, leaves, ca), unlock_code),
@@ -159,16 +141,16 @@ def plan_host(
 
 
 def plan_base(
-    cluster: Cluster, *, renderer: Renderer, installer: bytes, change: str, images: ImageSet = NO_IMAGES
+    cluster: Cluster, *, renderer: Renderer, installer: bytes, position: Position = FIRST, images: ImageSet = NO_IMAGES
 ) -> BundlePlan:
     """The bundle that an image for every host is made with: what all of them share, and nothing that tells one apart.
 
     The arguments are those of :func:`plan_host`; ``renderer`` needs no token, since no text here holds it.
     """
-    facts = {"CHANGE": change, **images.facts}
+    content = Content(position, None, images.architecture, images.file)
     entries = [
         entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
-        entry(layout.CONF, renderer.base_conf(facts).encode(), layout.MODE_SECRET, "what all hosts share"),
+        entry(layout.CONF, renderer.base_conf(content).encode(), layout.MODE_SECRET, "what all hosts share"),
         *shared_configuration(cluster, renderer, layout.BASE_DIR),
         *image_entries(images),
     ]

@@ -7,21 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 from bundlegen import kubernetes, layout
 from bundlegen.addresses import loopback_for
-from bundlegen.bundle import member
-from bundlegen.bundle.conf import IDENTITY, conf_values
+from bundlegen.bundle import conf, member
+from bundlegen.bundle.facts import Content, Facts
 from bundlegen.bundle.kubelet import kubelet_configuration
 from bundlegen.system.jinja import TemplateSource, environment
 
 if TYPE_CHECKING:
+    from bundlegen.bundle.member import Birth
     from bundlegen.spec.model import Cluster, Host
 
 
 class Renderer:
-    """Renders the texts of one cluster. ``source`` gives the templates; ``token`` is etcd's initial cluster token."""
+    """Renders the texts of one cluster.
 
-    def __init__(self, cluster: Cluster, token: str, source: TemplateSource) -> None:
+    ``source`` gives the templates; ``token`` is etcd's initial cluster token; ``births`` are those of members that
+    exist, by name: all others are of a new cluster's.
+    """
+
+    def __init__(
+        self, cluster: Cluster, token: str, source: TemplateSource, births: Mapping[str, Birth] | None = None
+    ) -> None:
         self._cluster = cluster
         self._token = token
+        self._births = births or {}
         self._environment = environment(source)
         self._kube = kubernetes.for_version(cluster.minor)
 
@@ -30,6 +38,10 @@ class Renderer:
             cluster=self._cluster, kube=self._kube, pki_dir=layout.PKI_DIR, **values
         )
 
+    def birth(self, host: Host) -> Birth:
+        """With what the member of ``host`` is started for the first time."""
+        return self._births.get(host.name) or member.founding(self._cluster)
+
     def kubeadm_config(self, host: Host) -> str:
         """``kubeadmcfg.yaml``: kubeadm's two documents, with everything pinned that it would look for elsewhere."""
         return self._render(
@@ -37,7 +49,7 @@ class Renderer:
             host=host,
             sans=tuple(dict.fromkeys((host.address, *host.extra_sans))),
             names_algorithm=self._kube.knows_algorithm(self._cluster.pki.encryption_algorithm),
-            extra_args=member.kubeadm_args(self._cluster, host, self._token),
+            extra_args=member.kubeadm_args(self._cluster, host, self._token, self.birth(host)),
         )
 
     def kubelet_config(self) -> str:
@@ -58,7 +70,7 @@ class Renderer:
         return self._render(
             "manifests/etcd.yaml.j2",
             advertise_client_urls=member.client_url(self._cluster, host),
-            flags=member.flags(self._cluster, host, self._token),
+            flags=member.flags(self._cluster, host, self._token, self.birth(host)),
             image=member.image(self._cluster),
             metrics_host=loopback_for(host.address),
             probes=member.probes(self._cluster),
@@ -78,20 +90,14 @@ class Renderer:
         """The timer that starts it daily; installed, and off until somebody enables it."""
         return self._render("bundlegen-health.timer.j2")
 
-    def bundle_conf(self, host: Host, facts: Mapping[str, str]) -> str:
-        """``bundle.conf``: everything install.sh has to know about ``host``.
+    def bundle_conf(self, host: Host, content: Content) -> str:
+        """``bundle.conf``: everything install.sh has to know about ``host``."""
+        return self._conf(conf.values(Facts(self._cluster, host, self._token, self.birth(host), content)))
 
-        ``facts`` are the values that are not in the specification: CHANGE, ISSUED_AT, NOT_BEFORE, NOT_AFTER,
-        ARCHITECTURE and IMAGES_FILE.
-        """
-        return self._conf({**conf_values(self._cluster, host, self._token), **facts})
-
-    def base_conf(self, facts: Mapping[str, str]) -> str:
-        """``bundle.conf`` of the bundle for images: the same keys, empty where they would tell a host or a cluster's
-        data apart. ``facts`` are CHANGE, ARCHITECTURE and IMAGES_FILE."""
-        values = {**conf_values(self._cluster, self._cluster.hosts[0], ""), **facts}
-        own = {"KIND": layout.KIND_BASE, "STATE_DIR": layout.BASE_DIR}
-        return self._conf({**values, **dict.fromkeys(IDENTITY, ""), **own})
+    def base_conf(self, content: Content) -> str:
+        """``bundle.conf`` of the bundle for images."""
+        first = self._cluster.hosts[0]
+        return self._conf(conf.base_values(Facts(self._cluster, first, "", self.birth(first), content)))
 
     def _conf(self, values: Mapping[str, str]) -> str:
         return self._render("bundle.conf.j2", values=dict(sorted(values.items())))

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 
 from bundlegen import layout
 from bundlegen.bundle import install_script
+from bundlegen.bundle.facts import Window
 from bundlegen.bundle.finished import Packed
 from bundlegen.bundle.pieces import Piece, configuration_piece
-from bundlegen.bundle.plan import BundlePlan, ImageSet, Window, plan_base, plan_host, sha256
+from bundlegen.bundle.plan import BundlePlan, ImageSet, plan_base, plan_host, sha256
 from bundlegen.bundle.render import Renderer
 from bundlegen.bundle.stub import Stub, label, make_stub
 from bundlegen.change import parts
@@ -185,7 +186,6 @@ def _plans(
             leaves=leaves,
             ca=issued.ca,
             window=_window(host, issued, [ca, *(describe(pair.certificate_pem) for pair in leaves.values())]),
-            change=layout.FIRST_CHANGE,
             images=images,
             unlock_code=codes.get(host.name, ""),
         )
@@ -205,7 +205,6 @@ def _base_plan(cluster: Cluster, script: bytes, images: ImageSet) -> BundlePlan:
         cluster,
         renderer=Renderer(cluster, "", resources.template_text),
         installer=script,
-        change=layout.FIRST_CHANGE,
         images=images,
     )
 

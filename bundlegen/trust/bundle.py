@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from bundlegen import layout
+from bundlegen.bundle.conf import completed, missing
 from bundlegen.bundle.pieces import Piece
 from bundlegen.errors import VerificationError
 from bundlegen.trust import image_index
@@ -228,18 +229,10 @@ def _conf(path: Path, content: bytes) -> dict[str, str]:
             f"{path} is of format {values.get('FORMAT', 'unknown')[:20]}",
             hint=f"this bundlegen reads format {layout.FORMAT}",
         )
-    missing = sorted(_NEEDED - values.keys())
-    if missing:
-        raise _damaged(path, f"{layout.CONF} lacks {', '.join(missing)}")
+    values = completed(values)
+    if lacking := missing(values):
+        raise _damaged(path, f"{layout.CONF} lacks {', '.join(lacking)}")
     return values
-
-
-_NEEDED: Final = frozenset(
-    (
-        *("ADDRESS", "BUNDLEGEN_VERSION", "CHANGE", "CLUSTER", "HOST", "IMAGES_FILE", "KIND"),
-        *("KUBERNETES_VERSION", "MEMBERS", "SEALED"),
-    )
-)
 
 
 def _manifest(path: Path, content: bytes) -> tuple[ManifestLine, ...]:

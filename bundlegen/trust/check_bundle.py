@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from bundlegen import layout
+from bundlegen.bundle import conf
 from bundlegen.pki.compare import signed_by
 from bundlegen.pki.issue import CURVES, RSA_BITS
 from bundlegen.system.text import stamp
@@ -21,15 +22,16 @@ def faults(bundle: Bundle, at: datetime) -> Iterator[str]:
     if fault := known.stub_fault(bundle):
         yield fault
     yield from _installer(bundle)
+    if wrong := list(conf.faults(bundle.conf)):
+        yield from wrong
+        return
     try:
         who = None if bundle.is_base else expect.identity(bundle)
-        if who is None:
-            expect.base(bundle)
     except ValueError as error:
         yield str(error)
         return
     state = layout.BASE_DIR if who is None else layout.state_dir(bundle.conf["CLUSTER"])
-    for key, value in {**expect.FIXED, "STATE_DIR": state}.items():
+    for key, value in {**conf.FIXED, "STATE_DIR": state}.items():
         if bundle.conf.get(key) != value:
             yield f"{layout.CONF} has another {key} than {value}"
     yield from _files(bundle)

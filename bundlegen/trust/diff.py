@@ -10,38 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from bundlegen import layout
+from bundlegen.bundle import conf
 from bundlegen.errors import VerificationError
 from bundlegen.pki import catalog
 from bundlegen.system.text import stamp
 from bundlegen.trust import certs
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.flat import flat
-
-_FACTS: Final = {
-    "KIND": "kind",
-    "CLUSTER": "cluster",
-    "HOST": "host",
-    "ADDRESS": "address",
-    "MACHINE_ID": "machine-id",
-    "ARCHITECTURE": "architecture",
-    "BUNDLEGEN_VERSION": "bundlegen",
-    "KUBERNETES_VERSION": "Kubernetes",
-    "MANIFEST_MODE": "manifest",
-    "CLIENT_PORT": "client port",
-    "PEER_PORT": "peer port",
-    "METRICS_PORT": "metrics port",
-    "INITIAL_CLUSTER_TOKEN": "initial cluster token",
-    "DATA_DIR": "data folder",
-    "KUBELET_BINARY": "kubelet binary",
-    "KUBELET_CONFIG": "kubelet configuration file",
-    "CGROUP_DRIVER": "cgroup driver",
-    "RUNTIME_ENDPOINT": "runtime endpoint",
-    "ETCD_IMAGE": "etcd image",
-    "PAUSE_IMAGE": "pause image",
-    "IMAGES_FILE": "images carried in",
-    "SEALED": "keys sealed",
-}
-"""What of bundle.conf is a change of its own. The other keys follow from these, the certificates and the files."""
 
 _FLAGS: Final = "ClusterConfiguration.etcd.local.extraArgs."
 _COMMAND: Final = "Pod.spec.containers.0.command."
@@ -84,7 +59,7 @@ def between(old: Bundle, new: Bundle) -> ComparedHost:
 
 
 def _facts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Difference]:
-    for key, what in _FACTS.items():
+    for key, what in conf.TOLD.items():
         if old.get(key, "") != new.get(key, ""):
             yield Difference(what, old.get(key, ""), new.get(key, ""))
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from bundlegen import layout
 from bundlegen.addresses import parse_ip
-from bundlegen.bundle.conf import IDENTITY
 from bundlegen.pki import catalog
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.flat import flat
 
-_VERSION: Final = re.compile(r"v1\.(\d{1,3})\.\d{1,4}", re.ASCII)
-_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
-_CHANGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _SANS: Final = "ClusterConfiguration.etcd.local.serverCertSANs."
 
 
@@ -31,41 +26,23 @@ class Identity:
 
 
 def identity(bundle: Bundle) -> Identity:
-    """Raises ValueError, in words, where what the bundle says of itself cannot be."""
+    """Who a bundle is for whose bundle.conf has only values that can be.
+
+    Raises ValueError, in words, where what the bundle says of itself cannot be.
+    """
     conf = bundle.conf
-    version = _VERSION.fullmatch(conf["KUBERNETES_VERSION"])
-    if version is None:
-        raise ValueError(f"{layout.CONF} names no Kubernetes version")
-    if conf["KIND"] != layout.KIND_HOST:
-        raise ValueError(f"{layout.CONF} names a kind of bundle that there is not")
-    if not (_NAME.fullmatch(conf["HOST"]) and _NAME.fullmatch(conf["CLUSTER"]) and _CHANGE.fullmatch(conf["CHANGE"])):
-        raise ValueError(f"{layout.CONF} names no host, cluster or change")
     if parse_ip(conf["ADDRESS"]) is None or f"{conf['HOST']}={conf['ADDRESS']}" not in conf["MEMBERS"].split(" "):
         raise ValueError(f"{layout.CONF} names an address that is not this host's")
-    if conf["SEALED"] not in ("yes", "no"):
-        raise ValueError(f"{layout.CONF} does not say whether the keys are sealed")
     try:
         values = flat(bundle.content(layout.KUBEADM_CONFIG) or b"")
     except ValueError as error:
         raise ValueError(f"{layout.KUBEADM_CONFIG} is {error}") from error
     sans = tuple(value for name, value in values.items() if name.startswith(_SANS))
-    return Identity(
-        conf["HOST"], conf["ADDRESS"], int(version[1]), tuple(san for san in sans if san != conf["ADDRESS"])
-    )
+    return Identity(conf["HOST"], conf["ADDRESS"], _minor(conf), tuple(san for san in sans if san != conf["ADDRESS"]))
 
 
-def base(bundle: Bundle) -> None:
-    """Raises ValueError, in words, where what the bundle for images says of itself cannot be."""
-    conf = bundle.conf
-    if _VERSION.fullmatch(conf["KUBERNETES_VERSION"]) is None:
-        raise ValueError(f"{layout.CONF} names no Kubernetes version")
-    if not (_NAME.fullmatch(conf["CLUSTER"]) and _CHANGE.fullmatch(conf["CHANGE"])):
-        raise ValueError(f"{layout.CONF} names no cluster or change")
-    told = sorted(name for name in IDENTITY if conf.get(name))
-    if told:
-        raise ValueError(f"{layout.CONF} names what belongs to one host or cluster: {', '.join(told)}")
-    if conf["SEALED"] != "no":
-        raise ValueError(f"{layout.CONF} speaks of sealed keys, and a bundle for images has none")
+def _minor(conf: Mapping[str, str]) -> int:
+    return int(conf["KUBERNETES_VERSION"].split(".")[1])
 
 
 @dataclass(frozen=True)
@@ -125,11 +102,3 @@ def files(bundle: Bundle) -> dict[str, int]:
 
 CA_KEY: Final = layout.pki_path(f"{catalog.CA_SPEC.base_name}.key")
 CA_CERTIFICATE: Final = layout.pki_path(f"{catalog.CA_SPEC.base_name}.crt")
-FIXED: Final = {
-    "PKI_DIR": layout.PKI_DIR,
-    "KUBEADM_CONFIG": layout.KUBEADM_CONFIG,
-    "STATIC_POD_MANIFEST": layout.STATIC_POD_MANIFEST,
-    "KUBELET_DROPIN": layout.KUBELET_DROPIN,
-    "HEALTH_COMMAND": layout.HEALTH_COMMAND,
-}
-"""Values of bundle.conf that are the same in every bundle."""

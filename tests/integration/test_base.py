@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bundlegen import layout
-from bundlegen.bundle.conf import IDENTITY
+from bundlegen.bundle.conf import IDENTITY, KEYS
 from bundlegen.trust import bundle
 from tests import image_archives, trust_cases
 from tests.building import build, contents, read, run, specification, write
@@ -220,10 +220,13 @@ def test_what_is_planted_is_found(change: Path, tmp_path: Path, what: str) -> No
     assert any(said in sentence for sentence in trust_cases.sentences(planted))
 
 
+EXAMPLES = {key.name: key.example for key in KEYS}
+
+
 @pytest.mark.parametrize("name", [*IDENTITY, "SEALED"])
 def test_an_identity_in_its_conf_is_found(change: Path, tmp_path: Path, name: str) -> None:
     conf = (read(change, "base").content(layout.CONF) or b"").decode()
-    value = {"SEALED": "yes"}.get(name, read(change).conf[name])
+    value = {"SEALED": "yes"}.get(name) or read(change).conf[name] or EXAMPLES[name] or "0" * 32
     altered = re.sub(rf"^{name}='.*'$", f"{name}='{value}'", conf, flags=re.MULTILINE)
     assert altered != conf
     planted = tmp_path / "base.run"

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from bundlegen.bundle.conf import IDENTITY
-from bundlegen.bundle.install_script import PARTS, join
+from bundlegen.bundle.conf import IDENTITY, KEYS
+from bundlegen.bundle.install_script import install_script
 
 REPOSITORY = Path(__file__).parents[2]
 PKI = "/etc/kubernetes/pki"
@@ -39,8 +39,7 @@ DAY = 86400
 @cache
 def script() -> str:
     """install.sh, as it is in every bundle."""
-    folder = REPOSITORY / "templates" / "install"
-    return join({name: (folder / name).read_text() for name in PARTS})
+    return install_script().decode()
 
 
 class Authority:
@@ -153,22 +152,16 @@ class Payload:
             self.files[POD] = ("0600", pod.encode())
         self.files |= first_boot(STATE)
         now = int(time.time())
-        self.conf = {
-            "FORMAT": "1", "KIND": "host", "BUNDLEGEN_VERSION": "0.1.0", "CLUSTER": "test", "CHANGE": "create",
-            "HOST": self.host, "ADDRESS": self.address, "MACHINE_ID": "", "ARCHITECTURE": "", "IMAGES_FILE": "",
-            "KUBERNETES_VERSION": "v1.31.4", "MANIFEST_MODE": self.mode,
+        self.conf = {key.name: key.example for key in KEYS} | {
+            "CLUSTER": "test", "CHANGE": "create", "OPERATION": "create", "CHANGE_NUMBER": "1", "AFTER_CHANGE": "",
+            "REQUIRED_CHANGE": "", "MEMBERS_BEFORE": "", "HOST": self.host, "ADDRESS": self.address,
+            "MANIFEST_MODE": self.mode,
             "MEMBERS": " ".join(f"{name}={address}" for name, address in self.members.items()),
-            "CLIENT_PORT": "2379", "PEER_PORT": "2380", "METRICS_PORT": "2381",
-            "METRICS_URL": "http://127.0.0.1:2381", "INITIAL_CLUSTER": initial,
-            "INITIAL_CLUSTER_TOKEN": self.token, "DATA_DIR": "/var/lib/etcd", "PKI_DIR": PKI,
-            "KUBEADM_CONFIG": KUBEADM_CONFIG, "STATIC_POD_MANIFEST": POD,
+            "INITIAL_CLUSTER": initial, "INITIAL_CLUSTER_TOKEN": self.token,
             "KUBELET_BINARY": "/usr/local/sbin/kubelet", "KUBELET_CONFIG": KUBELET_CONFIG,
-            "KUBELET_DROPIN": DROP_IN, "KUBELET_FAIL_CGROUP_V1": "false", "KUBELET_FAIL_SWAP_ON": "true",
-            "CGROUP_DRIVER": "systemd", "RUNTIME_ENDPOINT": "unix:///run/containerd/containerd.sock",
-            "ETCD_IMAGE": "registry.k8s.io/etcd:3.5.15-0", "ETCD_IMAGE_EXACT": "no",
-            "PAUSE_IMAGE": "registry.k8s.io/pause:3.10", "ISSUED_AT": str(now - DAY),
+            "RUNTIME_ENDPOINT": "unix:///run/containerd/containerd.sock", "ISSUED_AT": str(now - DAY),
             "NOT_BEFORE": str(now - 2 * DAY), "NOT_AFTER": str(now + 360 * DAY), "STATE_DIR": STATE,
-            "HEALTH_COMMAND": HEALTH, "SEALED": "no",
+            "HEALTH_COMMAND": HEALTH,
         } | self.conf  # fmt: skip
 
     def add_image(self, path: str, *names: str, padding: int = 0) -> None:

@@ -355,7 +355,7 @@ def test_killed_at_any_step_the_next_run_finishes(course: Course) -> None:
 
 def test_killed_another_bundle_starts_afresh(course: Course) -> None:
     other = Base()
-    other.conf["CHANGE"] = "second"
+    other.conf["CHANGE"] = "2-configure"
     middle = course.points()[len(course.points()) // 2]
     course.stop_at(middle, "kill")
     done = course.host.run(course.host.unpack(other, "/run/bundlegen-unpack.1.other"), "bake")

@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
+from bundlegen.bundle import effects
 from tests.shell.payload import HEALTH, PKI, POD, STATE, Payload
 from tests.shell.sandbox import Sandbox
 
@@ -125,8 +128,15 @@ def test_plan_shows_texts_as_a_diff_and_keys_as_fingerprints(host: Sandbox) -> N
     done = host.install(newer, "plan")
     assert done.returncode == 0
     assert host.tree(times=True) == before
-    assert f"replace  {POD} (0600 root:root); the old one is kept" in done.stdout
+    assert f"replace  {POD} (0600 root:root); the old one is kept; {effects.WORDS['pod']}" in done.stdout
+    assert f"replace  {PKI}/etcd/server.crt (0644 root:root); the old one is kept; no restart" in done.stdout
+    assert "restart  kubelet" not in done.stdout
     lines = [line.strip() for line in done.stdout.splitlines()]
+    server = x509.load_pem_x509_certificate(newer.files[f"{PKI}/etcd/server.crt"][1])
+    fingerprint = server.fingerprint(hashes.SHA256()).hex()
+    assert [line.startswith("+ subject=") for line in lines if line.endswith(f"SHA-256 fingerprint {fingerprint}")] == [
+        True
+    ]
     assert "-     - --snapshot-count=10000" in lines
     assert "+     - --snapshot-count=5000" in lines
     assert len([line for line in lines if line.startswith("+ private key; its public key has SHA-256")]) >= 3

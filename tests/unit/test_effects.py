@@ -49,13 +49,10 @@ def test_every_effect_is_in_the_table_and_in_words() -> None:
 
 
 def test_what_the_installer_holds_is_the_same_table() -> None:
-    lines = effects.shell().splitlines()
-    assert lines[0] == "readonly EFFECTS=("
-    assert lines[-1] == ")"
-    assert [line.strip(" '").split(" ")[:2] for line in lines[1:-1]] == [
-        [row.path, row.effect] for row in effects.table()
-    ]
+    lines = effects.shell().split("readonly EFFECTS=(\n")[1].split("\n)\n")[0].splitlines()
+    assert [line.strip(" '").split(" ")[:2] for line in lines] == [[row.path, row.effect] for row in effects.table()]
     assert "  '@KUBEADM_CONFIG pod MANIFEST_MODE=kubeadm'" in lines
+    assert all(f"[{effect}]='{words}'" in effects.shell() for effect, words in effects.WORDS.items())
 
 
 @pytest.mark.parametrize("text", ["/x maybe - why\n", "/x none\n"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundlegen import kubernetes
-from bundlegen.bundle.member import own_args
+from bundlegen.bundle.member import founding, own_args
 from bundlegen.kubernetes import MINORS, consistency_flags, etcd_version
 from bundlegen.spec.check import parse
 from bundlegen.spec.etcd_flags import FLAGS, GATES, gate_of, names, unfit
@@ -74,7 +74,7 @@ def test_what_kubeadm_and_bundlegen_set_is_known(minor: int) -> None:
             "hosts": [{"name": "h", "address": "10.0.0.1"}],
         }
         cluster = parse(data)
-        own = own_args(cluster, cluster.hosts[0], "token")
+        own = own_args(cluster, cluster.hosts[0], "token", founding(cluster))
         assert {*consistency_flags(facts, patch, tag), *own} <= names(version)
 
 

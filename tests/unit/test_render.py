@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundlegen import kubernetes
+from bundlegen.bundle import conf as table
 from bundlegen.bundle import member, render
-from bundlegen.bundle.conf import conf_values
+from bundlegen.bundle.facts import Content, Facts, Window
 from bundlegen.spec import check
 from bundlegen.spec.model import Cluster
 from bundlegen.system import jinja, resources
-from tests.pki_cases import cluster
 from tests.strategies import specifications
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "kubeadm"
 TOKEN = "prod-5c1e"
 HOSTS = ("infra0", "infra1", "infra2")
 MINORS = range(22, 38)
+MOMENT = datetime(2026, 11, 22, tzinfo=UTC)
+CONTENT = Content(window=Window(MOMENT, MOMENT, MOMENT))
 
 
 def guide(version: str, family: str = "ipv4", **changes: Any) -> Cluster:
@@ -34,6 +37,11 @@ def guide(version: str, family: str = "ipv4", **changes: Any) -> Cluster:
 
 def renderer(asked: Cluster) -> render.Renderer:
     return render.Renderer(asked, TOKEN, lru_cache(resources.template_text))
+
+
+def values(asked: Cluster) -> dict[str, str]:
+    """bundle.conf of the first host."""
+    return table.values(Facts(asked, asked.hosts[0], TOKEN, member.founding(asked), CONTENT))
 
 
 def config_of(asked: Cluster, host: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -118,7 +126,7 @@ def test_ipv6_is_bracketed_in_urls_and_bare_elsewhere(version: str) -> None:
     assert args["listen-peer-urls"] == args["initial-advertise-peer-urls"] == "https://[fd00:db8::6]:12380"
     assert args["listen-metrics-urls"] == "http://[::1]:12381"
     assert args["initial-cluster"].split(",")[2] == "infra2=https://[fd00:db8::8]:12380"
-    conf = renderer(asked).bundle_conf(asked.hosts[0], {})
+    conf = renderer(asked).bundle_conf(asked.hosts[0], CONTENT)
     assert "\nADDRESS='fd00:db8::6'\n" in f"\n{conf}"
     assert "METRICS_URL='http://[::1]:12381'\n" in conf
 
@@ -166,16 +174,16 @@ def test_extra_config_is_merged_and_its_effect_is_in_the_conf() -> None:
     config = yaml.safe_load(renderer(asked).kubelet_config())
     assert {key: config[key] for key in extra} == extra
     assert config["authorization"] == {"mode": "AlwaysAllow"}
-    conf = conf_values(asked, asked.hosts[0], TOKEN)
+    conf = values(asked)
     assert (conf["KUBELET_FAIL_SWAP_ON"], conf["KUBELET_FAIL_CGROUP_V1"]) == ("false", "false")
-    plain = conf_values(guide("v1.35.0"), guide("v1.35.0").hosts[0], TOKEN)
+    plain = values(guide("v1.35.0"))
     assert (plain["KUBELET_FAIL_SWAP_ON"], plain["KUBELET_FAIL_CGROUP_V1"]) == ("true", "true")
 
 
 def test_the_image_is_exact_only_where_the_bundle_says_which() -> None:
     def exact(**changes: Any) -> str:
         asked = guide("v1.31.4", **changes)
-        return conf_values(asked, asked.hosts[0], TOKEN)["ETCD_IMAGE_EXACT"]
+        return values(asked)["ETCD_IMAGE_EXACT"]
 
     assert exact() == "no"
     assert exact(manifest="rendered") == exact(etcd={"imageTag": "3.5.16-0"}) == "yes"
@@ -184,7 +192,7 @@ def test_the_image_is_exact_only_where_the_bundle_says_which() -> None:
 def test_flags_of_the_specification_come_last_and_are_kept() -> None:
     asked = guide("v1.31.4", etcd={"extraArgs": {"snapshot-count": "5000", "log-level": "warn"}}, manifest="rendered")
     assert args_of(asked)["snapshot-count"] == "5000"
-    flags = member.flags(asked, asked.hosts[0], TOKEN)
+    flags = member.flags(asked, asked.hosts[0], TOKEN, member.founding(asked))
     assert (flags["snapshot-count"], flags["log-level"], flags["client-cert-auth"]) == ("5000", "warn", "true")
     assert list(flags) == sorted(flags)
 
@@ -224,38 +232,15 @@ def test_every_valid_specification_renders_and_reads_back(data: dict[str, Any]) 
         init, whole = config_of(asked, number)
         assert init["nodeRegistration"]["name"] == args_of(asked, number)["name"] == host.name
         assert whole["etcd"]["local"]["dataDir"] == asked.etcd.data_dir
-        own = member.own_args(asked, host, TOKEN)
+        own = member.own_args(asked, host, TOKEN, member.founding(asked))
         assert args_of(asked, number) == {**own, **asked.etcd.extra_args}
         [container] = yaml.load(made.static_pod(host), yaml.CSafeLoader)["spec"]["containers"]
-        flags = member.flags(asked, host, TOKEN)
+        flags = member.flags(asked, host, TOKEN, member.founding(asked))
         assert container["command"] == ["etcd", *(f"--{name}={value}" for name, value in flags.items())]
         assert container["image"] == member.image(asked)
-        for line in made.bundle_conf(host, {}).splitlines():
+        for line in made.bundle_conf(host, CONTENT).splitlines():
             assert line.endswith("'")
             assert line.count("'") == 2
     config = yaml.load(made.kubelet_config(), yaml.CSafeLoader)
     assert {key: config[key] for key in asked.kubelet.extra_config} == dict(asked.kubelet.extra_config)
     assert kubernetes.for_version(asked.minor).number == asked.minor
-
-
-def test_conf_keys_are_those_of_the_format() -> None:
-    """Every key the format's document names is there, sorted, and no other."""
-    document = (Path(__file__).parents[2] / "docs" / "bundle-format.md").read_text()
-    table = document.split("## bundle.conf")[1].split("\n## ")[0]
-    named = {
-        word.strip("`")
-        for line in table.splitlines() if line.startswith("| `")
-        for word in line.split("|")[1].split()
-    }  # fmt: skip
-    facts = {
-        "CHANGE": "c",
-        "ISSUED_AT": "1",
-        "NOT_BEFORE": "1",
-        "NOT_AFTER": "1",
-        "ARCHITECTURE": "",
-        "IMAGES_FILE": "",
-    }
-    asked = cluster()
-    keys = [line.split("=")[0] for line in renderer(asked).bundle_conf(asked.hosts[0], facts).splitlines()]
-    assert keys == sorted(keys)
-    assert set(keys) == named

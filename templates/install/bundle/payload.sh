@@ -10,53 +10,6 @@ declare -A ENTRY_OF=()
 PAYLOAD_DIGEST=''
 STATE='' # STATE_DIR under ROOT
 
-# Every key with the shape of its value. A key that is missing or misshapen means a damaged bundle.
-readonly PATH_SHAPE='(/[A-Za-z0-9._@+-]+)+' NAME_SHAPE='[a-z0-9]([a-z0-9.-]*[a-z0-9])?' NUMBER_SHAPE='[0-9]{1,12}'
-# Empty where the bundle is for images: what tells a host, or the data of a cluster, from others.
-readonly IDENTITY_KEYS=' HOST ADDRESS MACHINE_ID MEMBERS INITIAL_CLUSTER INITIAL_CLUSTER_TOKEN METRICS_URL ISSUED_AT NOT_BEFORE NOT_AFTER '
-readonly CONF_SHAPES=(
-  "ADDRESS [0-9a-f.:]+"
-  "ARCHITECTURE [a-z0-9_]*"
-  "BUNDLEGEN_VERSION [0-9A-Za-z.+-]+"
-  "CGROUP_DRIVER (systemd|cgroupfs)"
-  "CHANGE [A-Za-z0-9._-]+"
-  "CLIENT_PORT ${NUMBER_SHAPE}"
-  "CLUSTER ${NAME_SHAPE}"
-  "DATA_DIR ${PATH_SHAPE}"
-  "ETCD_IMAGE [A-Za-z0-9._:/@-]+"
-  "ETCD_IMAGE_EXACT (yes|no)"
-  "FORMAT ${NUMBER_SHAPE}"
-  "HEALTH_COMMAND ${PATH_SHAPE}"
-  "HOST ${NAME_SHAPE}"
-  "IMAGES_FILE (images[.]tar[.]gz)?"
-  "INITIAL_CLUSTER [][0-9A-Za-z=:/.,-]+"
-  "INITIAL_CLUSTER_TOKEN [^ ]+"
-  "ISSUED_AT ${NUMBER_SHAPE}"
-  "KIND (host|base)"
-  "KUBEADM_CONFIG ${PATH_SHAPE}"
-  "KUBELET_BINARY ${PATH_SHAPE}"
-  "KUBELET_CONFIG ${PATH_SHAPE}"
-  "KUBELET_DROPIN ${PATH_SHAPE}"
-  "KUBELET_FAIL_CGROUP_V1 (true|false)"
-  "KUBELET_FAIL_SWAP_ON (true|false)"
-  "KUBERNETES_VERSION v1[.][0-9]+[.][0-9]+"
-  "MACHINE_ID ([0-9a-f]{32})?"
-  "MANIFEST_MODE (kubeadm|rendered)"
-  "MEMBERS [^ =]+=[0-9a-f.:]+( [^ =]+=[0-9a-f.:]+)*"
-  "METRICS_PORT ${NUMBER_SHAPE}"
-  "METRICS_URL http://([0-9.]+|[[][0-9a-f:]+[]]):[0-9]+"
-  "NOT_AFTER ${NUMBER_SHAPE}"
-  "NOT_BEFORE ${NUMBER_SHAPE}"
-  "OPERATION [a-z-]+"
-  "PAUSE_IMAGE [A-Za-z0-9._:/@-]*"
-  "PEER_PORT ${NUMBER_SHAPE}"
-  "PKI_DIR ${PATH_SHAPE}"
-  "RUNTIME_ENDPOINT unix://${PATH_SHAPE}"
-  "SEALED (yes|no)"
-  "STATE_DIR ${PATH_SHAPE}"
-  "STATIC_POD_MANIFEST ${PATH_SHAPE}"
-)
-
 # load_bundle: CONF, ENTRY_*, PAYLOAD_DIGEST and STATE from the files beside this script.
 load_bundle() {
   load_conf "${HERE}/bundle.conf"
@@ -79,8 +32,6 @@ load_conf() {
     [[ -z ${CONF[${BASH_REMATCH[1]}]+x} ]] || damaged "bundle.conf names ${BASH_REMATCH[1]} twice"
     CONF[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
   done < "$1"
-  # bundles of version 0.1 do not name it
-  CONF[OPERATION]=${CONF[OPERATION]-create}
   check_conf
 }
 
@@ -96,8 +47,6 @@ check_conf() {
       continue
     fi
     [[ ${CONF[${key}]} =~ ${pattern} ]] || damaged "${key} in bundle.conf has a value it cannot have"
-    [[ ! "${CONF[${key}]}/" =~ /\.\.?/ || ${key} != *_@(DIR|CONFIG|DROPIN|COMMAND|BINARY|MANIFEST) ]] \
-      || damaged "${key} in bundle.conf is not a plain path"
   done
   [[ " ${OPERATIONS[*]} " == *" ${CONF[OPERATION]} "* ]] || damaged "this installer knows no operation \"${CONF[OPERATION]}\""
   [[ ${CONF[KIND]} == base || " ${CONF[MEMBERS]} " == *" ${CONF[HOST]}=${CONF[ADDRESS]} "* ]] \

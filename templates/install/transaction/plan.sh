@@ -2,6 +2,7 @@
 # The plan: what install would change on this host. Texts as a diff, keys and certificates as fingerprints.
 
 PLANNED=0
+PLANNED_KUBELET=no # would a file change that kubelet reads when it starts?
 
 planned() {
   PLANNED=$((PLANNED + 1))
@@ -26,6 +27,7 @@ do_plan() {
 plan_file() {
   local path=${ENTRY_PATH[$1]} facts new
   new=$(payload_file "${path}")
+  effect_of "${path}"
   if [[ ! -e ${ROOT}${path} ]]; then
     planned "new      ${path} (${ENTRY_MODE[$1]} ${ENTRY_OWNER[$1]})"
   elif [[ $(sha256 "${ROOT}${path}") == "${ENTRY_SHA[$1]}" ]]; then
@@ -33,8 +35,9 @@ plan_file() {
     planned "mode     ${path}: ${facts} becomes ${ENTRY_MODE[$1]} ${ENTRY_OWNER[$1]}"
     return 0
   else
-    planned "replace  ${path} (${ENTRY_MODE[$1]} ${ENTRY_OWNER[$1]}); the old one is kept"
+    planned "replace  ${path} (${ENTRY_MODE[$1]} ${ENTRY_OWNER[$1]}); the old one is kept; ${EFFECT_WORDS[${EFFECT}]}"
   fi
+  [[ ${EFFECT} != kubelet ]] || PLANNED_KUBELET=yes
   plan_content "${ROOT}${path}" "${new}"
 }
 
@@ -64,10 +67,17 @@ key_fingerprint() {
   printf 'private key; its public key has SHA-256 %s' "${digest%% *}"
 }
 
+# certificate_line FILE: fingerprints look as in the change record.
 certificate_line() {
-  local text
-  text=$(openssl x509 -in "$1" -noout -subject -enddate -fingerprint -sha256 2> /dev/null) || text='not a certificate'
-  printf '%s' "${text//$'\n'/; }"
+  local text fingerprint
+  text=$(openssl x509 -in "$1" -noout -subject -enddate -fingerprint -sha256 2> /dev/null) || {
+    printf 'not a certificate'
+    return 0
+  }
+  fingerprint=${text##*=}
+  fingerprint=${fingerprint//:/}
+  text=${text%$'\n'*}
+  printf '%s; SHA-256 fingerprint %s' "${text//$'\n'/; }" "${fingerprint,,}"
 }
 
 # text_diff OLD NEW: lines that go and come, by their longest common subsequence. The files are short.
@@ -115,5 +125,7 @@ plan_system() {
   fi
   [[ -d ${CONF[DATA_DIR]} ]] || planned "new      ${CONF[DATA_DIR]} (0700 root:root)"
   [[ $(kubelet_enabled) == enabled ]] || planned "enable   kubelet (now: $(kubelet_enabled))"
-  ((PLANNED == 0)) || planned "restart  kubelet, where its configuration changes (now: $(kubelet_active))"
+  if [[ ${PLANNED_KUBELET} == yes || $(kubelet_active) != active ]]; then
+    planned "restart  kubelet (now: $(kubelet_active))"
+  fi
 }
