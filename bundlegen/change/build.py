@@ -18,7 +18,7 @@ from bundlegen.bundle.plan import BundlePlan, ImageSet, plan_base, plan_host, sh
 from bundlegen.bundle.render import Renderer
 from bundlegen.bundle.stub import Stub, label, make_stub
 from bundlegen.change import parts
-from bundlegen.change.folder import Staging, staging
+from bundlegen.change.folder import Staging, check_apart, staging
 from bundlegen.errors import Problem, SpecError, UsageError, VerificationError
 from bundlegen.images import archive, pack, wanted
 from bundlegen.operations.create import CREATE
@@ -93,6 +93,7 @@ def build(
     stub = make_stub()
     script = install_script.install_script()
     folder = options.output / cluster.name / layout.FIRST_CHANGE
+    check_apart(folder, options.pki)
     moment = clock.dated(however_far=options.source_date)
     with Store.open(options.pki, cluster.name, clock=lambda: moment, today=clock.now) as store:
         issued = store.ensure(cluster, jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))

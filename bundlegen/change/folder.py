@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from bundlegen import layout
-from bundlegen.errors import ConflictError
+from bundlegen.errors import ConflictError, UsageError
+from bundlegen.pki import pairs
 from bundlegen.system.files import UNFINISHED, file_sum, writing
 
 _AT_FDCWD: Final = -100
@@ -129,6 +130,21 @@ def staging(final: Path) -> Iterator[Staging]:
         # The cluster's own folder goes too where nothing was ever in it; one that is not empty stays.
         with suppress(OSError):
             final.parent.rmdir()
+
+
+def check_apart(final: Path, pki: Path) -> None:
+    """Raises UsageError where a change would be among the keys of a store, or the stores among what is carried away."""
+    real, stores = final.resolve(), pki.resolve()
+    around = stores if real.is_relative_to(stores) else pairs.store_around(real)
+    if around is not None:
+        raise UsageError(
+            f"{final} would be in {around}, where keys are kept", hint="choose a folder outside of it with --output"
+        )
+    if stores.is_relative_to(real.parent):
+        raise UsageError(
+            f"{pki} is in {final.parent}, which holds what is carried away",
+            hint="keep the PKI store outside of it: choose with --pki and --output",
+        )
 
 
 def _in_the_way(folder: Path, name: str) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from bundlegen import layout, packer
-from bundlegen.change.folder import staging
+from bundlegen.change.folder import check_apart, staging
 from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK
 from bundlegen.spec.load import load
@@ -14,11 +14,12 @@ from bundlegen.system.resources import template_text
 
 
 def run(arguments: Arguments, console: Console) -> int:
-    """Write the Packer templates of the cluster. Raises SpecError and OutputError; other files stay."""
+    """Write the Packer templates of the cluster. Raises SpecError, UsageError and OutputError; other files stay."""
     loaded = load(arguments.spec, with_images=False)
     for problem in loaded.warnings:
         console.warn(str(problem))
     folder = arguments.output / loaded.cluster.name / layout.PACKER_DIR
+    check_apart(folder, arguments.pki)
     files = packer.templates(loaded.cluster, template_text)
     with staging(folder) as stage:
         for name, text in files.items():

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bundlegen.errors import StoreError
+from bundlegen.pki import pairs
 from bundlegen.pki.compare import belongs_to, signed_by
-from bundlegen.pki.files import failing_as, open_to_others
+from bundlegen.pki.files import check_one_name, failing_as, open_to_others
 from bundlegen.pki.issue import CURVES, Pair, PrivateKey
 from bundlegen.system.text import stamp
 
@@ -31,6 +32,12 @@ def from_files(certificate_path: Path, key_path: Path) -> Pair:
     Hosts get both files rewritten in kubeadm's form (one PEM certificate; PKCS#1 or SEC1), so that the same CA gives
     the same bundles however its files are laid out. Raises StoreError saying which file is unfit, why, and what to do.
     """
+    for path in (certificate_path, key_path):
+        if (store := pairs.store_around(path)) is not None:
+            raise StoreError(
+                f"{path} is in {store}, the store of a cluster",
+                hint="a store's CA is that cluster's alone: bring a CA of your own, or leave pki.ca out",
+            )
     certificate = _certificate(certificate_path)
     _check_is_ca(certificate, certificate_path)
     key = _key(key_path)
@@ -113,6 +120,7 @@ def _key(path: Path) -> PrivateKey:
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o027:
         raise open_to_others(path, mode, "0600")
+    check_one_name(path, status)
     try:
         key = load_pem_private_key(content, password=None)
     except TypeError:

@@ -118,6 +118,7 @@ def read_private(path: Path, *, folder: int | None = None) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise StoreError(f"{path} is not a file", hint="restore it from a backup")
         _check_private(path, status, "go-rwx")
+        check_one_name(path, status)
         if status.st_size > _LARGEST:
             raise StoreError(f"{path} is far too large to be bundlegen's", hint="restore it from a backup")
         with failing_as("read", path):
@@ -235,6 +236,15 @@ def _check_private(path: Path, status: os.stat_result, remedy: str) -> None:
         )
     if stat.S_IMODE(status.st_mode) & 0o077:
         raise open_to_others(path, stat.S_IMODE(status.st_mode), remedy)
+
+
+def check_one_name(path: Path, status: os.stat_result) -> None:
+    """Raises StoreError where the file, a key or what rests on one, has another name (a hard link) as well."""
+    if status.st_nlink > 1:
+        raise StoreError(
+            f"{path} is there under another name as well (a hard link)",
+            hint="find the other and remove it: find / -xdev -samefile " + str(path),
+        )
 
 
 def open_to_others(path: Path, mode: int, remedy: str) -> StoreError:

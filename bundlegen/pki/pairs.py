@@ -49,6 +49,15 @@ class Damage:
         raise StoreError("; ".join(messages), hint="; ".join(hints[:_SHOWN]))
 
 
+def store_around(path: Path) -> Path | None:
+    """The store that the file or folder at ``path`` is or would be in, links followed; None where it is in none."""
+    real = path.resolve()
+    for folder in (real, *real.parents):
+        if (folder / RECORD).is_file() or ((folder / STORE_JSON).is_file() and (folder / HOSTS).is_dir()):
+            return folder
+    return None
+
+
 def leaf_folder(store: Path, request: CertRequest, issuer: x509.Certificate) -> Path:
     """Where the pair for this request is: its name tells it from every other request of the host."""
     return store / HOSTS / str(request.host) / f"{request.name}-{request_digest(request, issuer)[:_DIGITS]}"

@@ -64,6 +64,16 @@ def read(store: Path, cluster: Cluster, now: datetime, issues: Mapping[str, int]
         request for host in cluster.hosts for request in host_requests(cluster, host, issues.get(host.name, 0))
     )
     past = ledger.read(store / pairs.RECORD)
+    if (
+        not past.fingerprints
+        and not past.warnings
+        and (os.path.lexists(store / pairs.CA_FOLDER) or pairs.has_leaves(store))
+    ):
+        # An entry is written before its certificate appears.
+        raise StoreError(
+            f"{store / pairs.RECORD} is empty or missing, and the store has certificates",
+            hint="restore it from a backup",
+        )
     if signer is None:
         return State(about, None, requests, {}, past, past.warnings)
     authority.check_dates(signer.certificate, _place(store, cluster), now)
