@@ -29,7 +29,7 @@ COMMANDS = (
     "build",
     "build_mishaps",
     "images",
-    "report_build",
+    "record_build",
     "trust_diff",
     "trust_seal",
     "trust_sign",
