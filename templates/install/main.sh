@@ -23,6 +23,7 @@ do_install() {
   phase "${steps[0]%% *}"
   say "Installing ${CONF[HOST]} of ${CONF[CLUSTER]} (${CONF[ADDRESS]}) ..."
   begin_transaction
+  ! running || note_etcd "$(pod_changed_at)"
   for step in "${steps[@]}"; do
     phase "${step%% *}"
     "${step#* }"
@@ -74,6 +75,7 @@ settle_interrupted() {
   if ((${#undoing[@]} > 0)); then
     say "An earlier run was interrupted while undoing; finishing that first."
     undo_all "${undoing[@]}" || die "${EXIT_FAILED}" "the interrupted run could not be undone: see the messages above"
+    await_return
   elif journal_has "${journal}" commit; then
     JOURNAL=${journal}
     before_install "${journal}"
@@ -93,6 +95,7 @@ already_installed() {
 # confirm_installed: a second run. No file is touched, nothing restarted, no receipt written.
 confirm_installed() {
   if running; then
+    note_etcd
     await_install waiting || {
       complain "already installed, nothing changed, but not healthy: ${REASON}" "For more: ${CONF[HEALTH_COMMAND]}"
       exit "${EXIT_UNHEALTHY}"

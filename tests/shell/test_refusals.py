@@ -115,7 +115,7 @@ def test_the_other_run_ends_meanwhile(host: Sandbox) -> None:
 
 
 def test_only_one_run_at_a_time(host: Sandbox) -> None:
-    host.stub("etcd-mode", "broken")
+    host.stub("etcd-mode", "waiting")
     folder = host.unpack(Payload())
     first = subprocess.Popen(
         host.command(["/bin/bash", "-p", f"{folder}/install.sh", "--wait", "8"]),

@@ -139,7 +139,7 @@ await_install() {
   quorum=$((count / 2 + 1))
   PROGRESS_SHOWN=0
   while true; do
-    probe
+    probe_right
     elapsed=$(($(now) - start))
     case ${LEVEL} in
       cluster) break ;;
@@ -152,8 +152,7 @@ await_install() {
         REASON+=", and enough of them run"
         ;;
       *)
-        ! kubelet_gives_up || REASON="kubelet keeps failing: $(kubelet_log 3)"
-        ! kubelet_gives_up || break
+        ! is_hopeless || break
         ;;
     esac
     ((elapsed < SECONDS_TO_WAIT)) || break

@@ -150,11 +150,13 @@ stop_etcd() {
   await_etcd_end 30 || complain "etcd is still running (process $(etcd_processes))" "Stop it by hand."
 }
 
-# restart_for_ca: etcd reads its CA only when it starts; kubelet starts it again at once.
-restart_for_ca() {
+# restart_etcd [SECONDS]: it reads the CA only when it starts; kubelet starts it again at once. Not one that has run
+# since before that moment.
+restart_etcd() {
   local pid
-  [[ -z ${ROOT} ]] && replaces "${CONF[PKI_DIR]}/etcd/ca.crt" || return 0
+  [[ -z ${ROOT} ]] || return 0
   for pid in $(etcd_processes); do
+    [[ -z ${1-} ]] || ! started_before "$(start_time "${pid}")" "$1" || continue
     kill -TERM "${pid}" 2> /dev/null || true
     say "  restarted etcd, which reads its CA only when it starts"
   done

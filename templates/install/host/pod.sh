@@ -69,12 +69,3 @@ run_kubeadm() {
   install_file "${CONF[STATE_DIR]}/manifest.record" 0600 root:root "${record}"
   rm -f -- "${record}"
 }
-
-# etcd_log LINES: the end of its container's log.
-etcd_log() {
-  local file newest=''
-  for file in /var/log/pods/kube-system_etcd-*/etcd/*.log; do
-    [[ ! -f ${file} ]] || [[ -n ${newest} && ! ${file} -nt ${newest} ]] || newest=${file}
-  done
-  [[ -z ${newest} ]] || printf "etcd's last words:\n%s" "$(tail -n "$1" -- "${newest}" || true)"
-}

@@ -18,19 +18,10 @@ create_steps() {
     'start reload_units' \
     'start place_pod' \
     'start start_kubelet' \
-    'start restart_for_ca'
+    'start expect_restart'
 }
 
 # create_healthy MINIMUM: started is not enough. `waiting` will do where too few others run; see await_install.
 create_healthy() {
-  local count
-  running || return 0
-  say "Waiting for etcd (at most ${SECONDS_TO_WAIT} s) ..."
-  await_install "$1" \
-    || die "${EXIT_FAILED}" "etcd did not become healthy: ${REASON}" "kubelet's last words:" "$(kubelet_log 8)" "$(etcd_log 12)"
-  [[ ${LEVEL} == member || ${LEVEL} == cluster ]] || return 0
-  count=$(listed_members) || return 0
-  ((count == $(member_count))) \
-    || die "${EXIT_FAILED}" "etcd lists ${count} members instead of $(member_count): it belongs to another cluster" \
-      "Look for old data on the other hosts, or a wrong network."
+  confirm_health "$1"
 }

@@ -87,11 +87,14 @@ begin_transaction() {
   fi
 }
 
-# replaces PATH: does this transaction replace a file that was there before?
-replaces() {
-  local word path
-  while read -r word _ _ _ path; do
-    [[ ${word} != file || ${path} != "$1" ]] || return 0
+# replaced PATH: prints where the file is kept that this transaction found there, if its content is another now.
+replaced() {
+  local word number sum path
+  while read -r word number _ sum path; do
+    [[ ${word} == file && ${path} == "$1" ]] || continue
+    [[ ${sum} != "$(sha256 "${ROOT}$1")" ]] || return 1
+    printf '%s/kept/%s' "${JOURNAL}" "${number}"
+    return 0
   done < "${JOURNAL}/journal"
   return 1
 }

@@ -24,7 +24,7 @@ do_uninstall() {
 
 # finish_undo VERB OUTCOME NOTHING-TO-DO FOLDER...
 finish_undo() {
-  local verb=$1 done_word=$2 nothing=$3
+  local verb=$1 done_word=$2 nothing=$3 code=0
   shift 3
   if (($# == 0)); then
     tidy_state
@@ -37,8 +37,11 @@ finish_undo() {
   # of a run that was interrupted, nobody can say what is its own
   interrupted || keep_edited
   if undo_all "$@"; then
-    write_receipt 0 "${done_word}"
+    await_return
+    [[ -z ${NOT_BACK} ]] || code=${EXIT_UNHEALTHY}
+    write_receipt "${code}" "${done_word}"
     tidy_state
+    ((code == 0)) || exit "${code}"
     say "Done: this host is as it was before."
   else
     write_receipt "${EXIT_FAILED}" "${verb}-incomplete"

@@ -55,6 +55,7 @@ undo() {
     trouble "${NOT_READ} is damaged, and says what there was before"
     return 0
   fi
+  expect_return "$@"
   for path in ${UNDO_ORDER[@]+"${UNDO_ORDER[@]}"}; do
     [[ ${EARLIER[${path}]} != absent ]] || made+=("${path}")
   done
@@ -69,6 +70,7 @@ undo() {
   for line in ${UNDO_LINES[@]+"${UNDO_LINES[@]}"}; do
     "undo_${line%% *}" "${line#* }"
   done
+  [[ ${CA_RETURNS} == no ]] || restart_etcd "${ORIGINAL}"
   # with some files old and some new, a kubelet that runs is best left alone
   ((UNDO_TROUBLE > 0)) || [[ ${UNITS_TOUCHED} == no ]] || restore_kubelet "${KUBELET_BEFORE% *}" "${KUBELET_BEFORE#* }"
 }
@@ -203,8 +205,14 @@ undo_failed() {
   say "Undoing what this run has changed ..."
   if undo_all "${JOURNAL}"; then
     TRANSACTION=none
+    await_return
     write_receipt "${EXIT_FAILED}" rolled-back
-    complain "the install failed and was rolled back: this host is as it was before" "The first error: ${FAILURE:-interrupted}"
+    if [[ -z ${NOT_BACK} ]]; then
+      complain "the install failed and was rolled back: this host is as it was before" "The first error: ${FAILURE:-interrupted}"
+    else
+      complain "THE INSTALL FAILED AND WAS ROLLED BACK, AND ETCD DOES NOT SERVE AGAIN: ${NOT_BACK}" "The first error: ${FAILURE:-interrupted}" \
+        "Change no other host before this one is healthy: ${CONF[HEALTH_COMMAND]}"
+    fi
   else
     complain "THE INSTALL FAILED, AND UNDOING IT FAILED PARTLY: see the messages above." \
       "Correct what they say, then run: ${CONF[HOST]}.run -- rollback" "Nothing that was kept has been lost: ${STATE}"

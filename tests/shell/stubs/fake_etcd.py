@@ -6,6 +6,7 @@
 
 import http.server
 import json
+import os
 import pathlib
 import socket
 import ssl
@@ -114,6 +115,10 @@ def serve(address, port, context=None):
 
 if mode() == "broken":
     sys.exit("stand-in: broken on purpose")
+if (STUB / "breaks-for-ever").exists() and ARGUMENTS.get("broken"):
+    (STUB / "etcd-mode").write_text("broken")
+if ARGUMENTS.get("broken") == "later":
+    time.sleep(1.5)
 if ARGUMENTS.get("broken"):
     print(REFUSAL.format("broken"), file=sys.stderr)
     sys.exit(2)
@@ -129,5 +134,7 @@ if not OWN:
     serve("127.0.0.1", 2381)
 serve(address, 2379, context)
 peer = socket.create_server((address, 2380), family=FAMILY)
+if ARGUMENTS.get("dies-after"):
+    threading.Timer(float(ARGUMENTS["dies-after"]), os._exit, [1]).start()
 while True:
     peer.accept()[0].close()
