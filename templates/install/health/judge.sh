@@ -5,7 +5,7 @@
 # and again is not waited for.
 
 readonly POD_LOGS=/var/log/pods
-readonly TICKS=100          # of the times in /proc, a second: the same on every machine that systemd runs on
+readonly TICKS=100 # of the times in /proc, a second: the same on every machine that systemd runs on
 
 AWAITED=no           # must another etcd run than those in RAN_BEFORE?
 ORIGINAL=0           # one that started before this moment is as good as another one; seconds since 1970
