@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bundlegen.bundle import conf, effects
+from bundlegen.bundle import conf, effects_table
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 PARTS: Final[dict[tuple[str, str], Callable[[], str]]] = {
     ("bundle-format.md", "conf"): conf.markdown,
-    ("installer.md", "effects"): effects.markdown,
+    ("installer.md", "effects"): effects_table.markdown,
 }
 
 

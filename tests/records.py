@@ -34,9 +34,14 @@ def cluster(count: int = 3, *, long: bool = False, **changes: Any) -> Cluster:
 
 
 def change(made: Cluster, **options: Any) -> dict[str, Any]:
-    """The record of a change that creates ``made``, as :func:`bundlegen.record.make.change` writes it."""
+    """The record of a change of ``made``, as :func:`bundlegen.record.make.change` writes it.
+
+    ``setting``: what came before; ``hosts``: who takes part, by name, all by default.
+    """
     bundles = []
     for host in made.hosts:
+        if host.name not in options.get("hosts", (host.name,)):
+            continue
         files = catalog.host_files(made, host)
         entries = [
             entry(
@@ -59,15 +64,16 @@ def change(made: Cluster, **options: Any) -> dict[str, Any]:
         bundles.append(finished.Packed(plan, 60000, digest(host.name), certificates, options.get("parts", ())))
     return make.change(
         made,
-        layout.FIRST_CHANGE,
         bundles,
-        ca(),
+        [ca()],
         digest("install.sh"),
         {"makeself": "2.4.5"},
         issued_at=ISSUED,
         signed=options.get("signed", False),
         sealed=options.get("sealed", False),
-    )
+        setting=options.get("setting", make.FIRST_DAY),
+        compared_with=options.get("compared_with"),
+    ).data()
 
 
 def ca() -> CertInfo:

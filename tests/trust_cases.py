@@ -16,7 +16,7 @@ from bundlegen.bundle.pieces import configuration_piece
 from bundlegen.bundle.plan import BundlePlan, Entry, entry
 from bundlegen.bundle.stub import Stub, blanked, label
 from bundlegen.change.build import Built, Options, build
-from bundlegen.record import make as written
+from bundlegen.record import make as make_record
 from bundlegen.system.clock import now
 from bundlegen.trust.bundle import read
 from bundlegen.trust.finding import Finding
@@ -77,14 +77,14 @@ def replace_bundle(folder: Path, name: str, content: bytes) -> None:
                 {"path": each.destination, "mode": f"{each.mode:04o}", "owner": each.owner, "sha256": each.sha256}
                 for each in bundle.manifest
             ]
-    (folder / layout.RECORD).write_bytes(written.dump(found))
+    (folder / layout.RECORD).write_bytes(json.dumps(found).encode())
     sum_up(folder)
 
 
 def sum_up(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir() if path.name not in (layout.SUMS, layout.SIGNATURE))
     sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-    (folder / layout.SUMS).write_bytes(written.sums(sums))
+    (folder / layout.SUMS).write_bytes(make_record.sums(sums))
 
 
 def findings(path: Path, **asked: Any) -> list[Finding]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
-from bundlegen.bundle import conf, effects
+from bundlegen.bundle import conf, effects_table
 from bundlegen.system.resources import template_text
 
 PARTS: Final[tuple[str, ...]] = (
@@ -56,7 +56,7 @@ PARTS: Final[tuple[str, ...]] = (
 A name without ``.sh`` is that of a table, see :data:`TABLES`.
 """
 
-TABLES: Final[Mapping[str, Callable[[], str]]] = {"keys": conf.shell, "effects": effects.shell}
+TABLES: Final[Mapping[str, Callable[[], str]]] = {"keys": conf.shell, "effects": effects_table.shell}
 """What is made from tables of the program: the keys of bundle.conf, and what a changed file costs."""
 
 _DIALECT = "# shellcheck shell=bash\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from bundlegen import kubernetes
 from bundlegen.addresses import bracketed, loopback_for
@@ -53,6 +53,9 @@ def initial_cluster(cluster: Cluster) -> str:
     return ",".join(f"{host.name}={peer_url(cluster, host)}" for host in cluster.hosts)
 
 
+State: TypeAlias = Literal["new", "existing"]
+
+
 @dataclass(frozen=True)
 class Birth:
     """What a member is started with for the first time: ``--initial-cluster`` and ``--initial-cluster-state``.
@@ -62,7 +65,7 @@ class Birth:
     """
 
     initial_cluster: str
-    state: str = "new"
+    state: State = "new"
 
 
 def founding(cluster: Cluster) -> Birth:

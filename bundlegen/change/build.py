@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from bundlegen import layout
 from bundlegen.bundle import install_script
@@ -26,6 +26,7 @@ from bundlegen.pki import catalog, unlock
 from bundlegen.pki.certinfo import CertInfo, describe
 from bundlegen.pki.store import Issued, Store
 from bundlegen.record import make, write
+from bundlegen.record.schema import Change, Compared
 from bundlegen.spec.load import load
 from bundlegen.spec.model import Cluster, Host
 from bundlegen.system import clock, resources
@@ -61,7 +62,7 @@ class Built:
     folder: Path
     bundles: tuple[Packed, ...]
     base: Packed | None
-    record: dict[str, object]
+    record: Change
     issued: tuple[str, ...]
     warnings: tuple[str, ...]
     written: bool
@@ -117,9 +118,8 @@ def build(
             base = next((packed for packed in finished if packed.plan.kind == layout.KIND_BASE), None)
             change = make.change(
                 cluster,
-                layout.FIRST_CHANGE,
                 bundles,
-                describe(issued.ca.certificate_pem),
+                [describe(issued.ca.certificate_pem)],
                 sha256(script),
                 _versions(stub),
                 issued_at=max(issued.issued_at.values()),
@@ -142,13 +142,11 @@ def build(
     return Built(folder, tuple(bundles), base, change, issued.new, warnings, written)
 
 
-def _compared(previous: Path | None, new: Path) -> dict[str, Any] | None:
+def _compared(previous: Path | None, new: Path) -> Compared | None:
     """What differs between the change folder ``previous`` and the bundles in ``new``, as the record has it."""
     if previous is None:
         return None
-    found = compare.data(compare.compare(previous, new))
-    del found["changed"]
-    return {"sha256": file_sum(previous / layout.SUMS), **found}
+    return compare.recorded(compare.compare(previous, new), sha256=file_sum(previous / layout.SUMS))
 
 
 def _check(stage: Staging, bundles: Sequence[Packed]) -> None:

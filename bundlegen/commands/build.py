@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from datetime import datetime
-from typing import Any
 
 from bundlegen import layout
+from bundlegen.addresses import bracketed
 from bundlegen.change import build as recipe
 from bundlegen.change import parts
 from bundlegen.change.build import Built
@@ -43,7 +43,7 @@ def run(arguments: Arguments, console: Console) -> int:
         console.warn(warning)
     if arguments.json:
         outcome = {"folder": str(built.folder), "written": built.written, "issued": list(built.issued)}
-        console.data({**outcome, "warnings": list(built.warnings), "change": built.record})
+        console.data({**outcome, "warnings": list(built.warnings), "change": built.record.data()})
         return EXIT_OK
     if not built.written:
         console.remark(f"{built.folder} is there already, byte for byte; nothing was changed")
@@ -62,10 +62,9 @@ def _built(built: Built) -> str:
     ]
     if built.base is not None:
         rows.append(("(images)", built.base.name, size(built.base.size), built.base.sha256[:12], "-"))
-    shared: dict[str, Any] | None = built.record["images"]  # type: ignore[assignment]
+    shared, hosts = built.record.images, built.record.hosts
     if shared is not None:
-        rows.append(("(all)", shared["file"], size(shared["size"]), shared["sha256"][:12], "-"))
-    hosts: list[dict[str, Any]] = built.record["hosts"]  # type: ignore[assignment]
+        rows.append(("(all)", shared.file, size(shared.size), shared.sha256[:12], "-"))
     folder = str(built.folder)
     lines = [
         table(("HOST", "BUNDLE", "SIZE", "SHA-256", "FIRST EXPIRY"), rows),
@@ -76,20 +75,20 @@ def _built(built: Built) -> str:
         f"  (cd {shlex.quote(folder)} && sha256sum -c {layout.SUMS})",
     ]
     beside = f" {shlex.quote(str(built.folder / layout.SHARED_IMAGES))}" if shared else ""
-    width = max(len(host["bundle"]) for host in hosts)
+    width = max(len(host.bundle) for host in hosts)
     for host in hosts[:_SHOWN_HOSTS]:
-        address = f"[{host['address']}]" if ":" in host["address"] else host["address"]
-        file = shlex.quote(str(built.folder / host["bundle"]))
-        lines.append(f"  scp {file}{beside} root@{address}:    # or carry {'both' if shared else 'it'} on a stick")
-        lines.append(f"  on {host['name']}:  sh {host['bundle'].ljust(width)}    # as root")
+        file = shlex.quote(str(built.folder / host.bundle))
+        by_stick = f"# or carry {'both' if shared else 'it'} on a stick"
+        lines.append(f"  scp {file}{beside} root@{bracketed(host.address)}:    {by_stick}")
+        lines.append(f"  on {host.name}:  sh {host.bundle.ljust(width)}    # as root")
     if len(hosts) > _SHOWN_HOSTS:
         lines.append(f"  … and so on for the other {len(hosts) - _SHOWN_HOSTS} hosts")
     return "\n".join(lines)
 
 
 def _secrecy(built: Built) -> str:
-    if built.record["sealed"]:
-        return f"its keys are sealed. For the codes: bundlegen unlock-codes {built.record['cluster']}"
+    if built.record.sealed:
+        return f"its keys are sealed. For the codes: bundlegen unlock-codes {built.record.cluster}"
     return "every bundle holds private keys: treat it as a secret."
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
-
-from bundlegen.system.text import stamp
 
 _USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth", ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth"}
 
@@ -100,19 +97,3 @@ def _algorithm(certificate: x509.Certificate) -> str:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return {"secp256r1": "ECDSA-P256", "secp384r1": "ECDSA-P384"}.get(key.curve.name, key.curve.name)
     return type(key).__name__
-
-
-def certificate(info: CertInfo) -> dict[str, Any]:
-    """One certificate as data."""
-    return {
-        "subject": info.subject,
-        "issuer": info.issuer,
-        "serial": info.serial,
-        "sans": list(info.sans),
-        "usages": list(info.usages),
-        "ca": info.is_ca,
-        "algorithm": info.algorithm,
-        "notBefore": stamp(info.not_before),
-        "notAfter": stamp(info.not_after),
-        "sha256Fingerprint": info.fingerprint,
-    }

@@ -1,18 +1,35 @@
-"""What ``change.json`` holds, as types: the schema that is published, and the check of a record that is read. Pure."""
+"""What ``change.json`` holds, as types: what a record is made as, the published schema, the check of one that is read.
+
+Pure. A field with a default is younger than version 0.1, whose records lack it.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from bundlegen import layout
+from bundlegen.bundle.effects import Effect
+from bundlegen.bundle.member import State
+from bundlegen.pki.certinfo import CertInfo
+from bundlegen.system.text import stamp
+
 Sum: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
-Moment: TypeAlias = Annotated[AwareDatetime, Field(description="UTC, such as 2026-11-22T19:45:00Z")]
+Moment: TypeAlias = Annotated[
+    AwareDatetime,
+    PlainSerializer(stamp, return_type=str, when_used="json"),
+    Field(description="UTC, such as 2026-11-22T19:45:00Z"),
+]
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    def data(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 class Certificate(_Model):
@@ -29,11 +46,29 @@ class Certificate(_Model):
     not_after: Moment
     sha256_fingerprint: Sum = Field(alias="sha256Fingerprint", description="SHA-256 of the DER form, hexadecimal")
 
+    @classmethod
+    def of(cls, info: CertInfo) -> Certificate:
+        """What is known of a certificate, as the record has it."""
+        return Certificate(
+            subject=info.subject,
+            issuer=info.issuer,
+            serial=info.serial,
+            sans=info.sans,
+            usages=info.usages,
+            ca=info.is_ca,
+            algorithm=info.algorithm,
+            not_before=info.not_before,
+            not_after=info.not_after,
+            sha256_fingerprint=info.fingerprint,
+        )
 
-class PlacedCertificate(Certificate):
-    """A certificate in a bundle."""
 
+class _AtPath(_Model):
     path: str = Field(description="where it is placed on the host")
+
+
+class PlacedCertificate(Certificate, _AtPath):
+    """A certificate in a bundle."""
 
 
 class File(_Model):
@@ -77,15 +112,37 @@ class Bundle(_Model):
     files: tuple[File, ...]
 
 
-class Host(Bundle):
-    """One host and its bundle."""
+class Address(_Model):
+    """Who a member is and where it answers."""
 
     name: str
     address: str
     client_url: str = Field(alias="clientURL")
     peer_url: str = Field(alias="peerURL")
+
+
+class Member(Address):
+    """A member of the cluster, with what it was born with: etcd reads that when it starts for the first time only."""
+
+    initial_cluster: str = Field(description="--initial-cluster")
+    state: State = Field(description="--initial-cluster-state")
+
+
+class _Dated(_Model):
     first_expiry: Moment
+
+
+class Host(Bundle, _Dated, Address):
+    """One host that takes part, and its bundle."""
+
     certificates: tuple[PlacedCertificate, ...]
+    after: str | None = Field(
+        default=None, description="the newest earlier change that had a bundle for this host; null: none"
+    )
+    required: str | None = Field(
+        default=None, description="the newest earlier change that must have run here first; null: none"
+    )
+    after_ran: bool = Field(default=False, description="the store had a receipt of the run of that change")
 
 
 class Ports(_Model):
@@ -103,6 +160,24 @@ class Installer(_Model):
     sha256: Sum
 
 
+class Edit(_Model):
+    """One field of the specification that is not as it was; empty where there was or will be none."""
+
+    field: str
+    old: str
+    new: str
+
+
+class Replaced(_Model):
+    """One file that the change puts on a host or replaces there, and what that costs."""
+
+    path: str
+    effect: Effect = Field(
+        description="kubelet: it restarts; etcd: it restarts in its Pod; pod: it restarts in a new Pod"
+    )
+    why: str
+
+
 class Difference(_Model):
     """One thing that is different on a host; empty where there was or will be none. No key is ever named."""
 
@@ -110,19 +185,24 @@ class Difference(_Model):
     old: str
     new: str
 
+    def __str__(self) -> str:
+        return f"{self.what}: {self.old or '(none)'} -> {self.new or '(none)'}"
+
 
 class ComparedHost(_Model):
     """What changes on one host, and what has to be restarted for it."""
 
     name: str
     changes: tuple[Difference, ...]
-    restarts: tuple[str, ...]
+    restarts: tuple[str, ...] = Field(description="of kubelet and etcd")
+    files: tuple[Replaced, ...] = ()
 
 
 class Compared(_Model):
-    """What is different from the previous change (``bundlegen diff``)."""
+    """What is different from an earlier change (``bundlegen diff``)."""
 
-    sha256: Sum = Field(description="SHA-256 of the SHA256SUMS of the previous change, which names it")
+    change: str | None = Field(default=None, description="its name; null: it was given as a folder")
+    sha256: Sum | None = Field(description="SHA-256 of its SHA256SUMS; null: it was known from the store")
     hosts_gone: tuple[str, ...]
     hosts_added: tuple[str, ...]
     hosts: tuple[ComparedHost, ...]
@@ -134,6 +214,9 @@ class Change(_Model):
     format: Literal[1]
     cluster: str
     change: str
+    operation: str = layout.FIRST_CHANGE
+    number: int = 1
+    after: str | None = Field(default=None, description="the change before this one; null: this is the first")
     kubernetes_version: str
     manifest: Literal["kubeadm", "rendered"]
     etcd_image: str
@@ -143,9 +226,13 @@ class Change(_Model):
     issued_at: Moment = Field(description="when the newest of the certificates was issued")
     signed: bool = Field(description="SHA256SUMS.sig signs SHA256SUMS")
     sealed: bool = Field(description="the keys in the bundles are encrypted")
-    ca: Certificate
+    ca: Certificate = Field(description="the CA that the certificates in these bundles are signed by")
+    cas: tuple[Certificate, ...] = Field(default=(), description="the CAs that members trust afterwards; empty: ca")
+    members_before: tuple[Member, ...] = Field(default=(), description="empty: there was no cluster")
+    members: tuple[Member, ...] = Field(default=(), description="of the cluster afterwards; empty: the hosts, all new")
+    differences: tuple[Edit, ...] = Field(default=(), description="in the specification, from the change before")
     installer: Installer
-    hosts: tuple[Host, ...] = Field(min_length=1)
+    hosts: tuple[Host, ...] = Field(min_length=1, description="that take part, in the order of execution")
     base: Bundle | None = Field(
         default=None, description="the bundle for images that hosts share, with no key and no identity; null: none made"
     )
@@ -154,6 +241,11 @@ class Change(_Model):
     )
     compared_with: Compared | None = Field(description="null: no previous change was given")
     versions: dict[str, str]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Every member afterwards."""
+        return self.members or self.hosts
 
 
 def json_schema() -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from bundlegen import layout
 from bundlegen.record import calendar, document, make, markdown, page
@@ -11,14 +10,13 @@ from bundlegen.record.schema import Change
 from bundlegen.record.story import Story
 
 
-def render(change: Mapping[str, Any], source: Callable[[str], str], story: Story) -> dict[str, bytes]:
+def render(change: Change, source: Callable[[str], str], story: Story) -> dict[str, bytes]:
     """The documents by file name, ``change.json`` first. ``source`` gives the templates;
     ``story`` is that of the change's operation."""
-    typed = Change.model_validate(change)
-    told = document.document(typed, story)
+    told = document.document(change, story)
     return {
         layout.RECORD: make.dump(change),
         layout.RECORD_MARKDOWN: markdown.render(told).encode(),
         layout.RECORD_HTML: page.render(told, source).encode(),
-        layout.RECORD_CALENDAR: calendar.render(typed).encode(),
+        layout.RECORD_CALENDAR: calendar.render(change).encode(),
     }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bundlegen import layout
+from bundlegen.bundle import effects
 from bundlegen.errors import UsageError, VerificationError
+from bundlegen.record.schema import Compared, ComparedHost, Difference
 from bundlegen.trust.bundle import Bundle, read
-from bundlegen.trust.diff import ComparedHost, Difference, between
+from bundlegen.trust.diff import between
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,18 @@ def _folder(folder: Path) -> dict[str, Bundle]:
     return bundles
 
 
+def recorded(found: Comparison, *, change: str | None = None, sha256: str | None = None) -> Compared:
+    """As a record has it. ``change``: the name of the older one; ``sha256``: of its SHA256SUMS."""
+    return Compared(change=change, sha256=sha256, hosts_gone=found.gone, hosts_added=found.added, hosts=found.hosts)
+
+
 def data(found: Comparison) -> dict[str, Any]:
     """For machines."""
     return {
         "changed": found.changed,
         "hostsGone": list(found.gone),
         "hostsAdded": list(found.added),
-        "hosts": [
-            {
-                "name": host.host,
-                "changes": [{"what": each.what, "old": each.old, "new": each.new} for each in host.changes],
-                "restarts": list(host.restarts),
-            }
-            for host in found.hosts
-        ],
+        "hosts": [host.data() for host in found.hosts],
     }
 
 
@@ -92,8 +92,11 @@ def text(found: Comparison) -> str:
     for host in found.hosts:
         own = [each for each in host.changes if each not in common]
         if own:
-            lines += _block(host.host, own)
-    lines += _restarts({host.host: host.restarts for host in found.hosts})
+            lines += _block(host.name, own)
+    if len(found.hosts) > 1 and len({(host.restarts, host.files) for host in found.hosts}) == 1:
+        return "\n".join([*lines, *_costs(f"all {len(found.hosts)} hosts", found.hosts[0])])
+    for host in found.hosts:
+        lines += _costs(host.name, host)
     return "\n".join(lines)
 
 
@@ -101,10 +104,11 @@ def _block(title: str, changes: Sequence[Difference]) -> list[str]:
     return [f"{title}:", *(f"  {each}" for each in changes)]
 
 
-def _restarts(restarts: Mapping[str, tuple[str, ...]]) -> list[str]:
-    if len(set(restarts.values())) == 1 and len(restarts) > 1:
-        return [f"Restarts on all {len(restarts)} hosts: {_listed(next(iter(restarts.values())))}"]
-    return [f"Restarts on {host}: {_listed(what)}" for host, what in restarts.items()]
+def _costs(where: str, host: ComparedHost) -> Iterator[str]:
+    """What has to be restarted there, and what each file costs."""
+    yield f"Restarts on {where}: {_listed(host.restarts)}"
+    for file in host.files:
+        yield f"  {file.path}: {effects.WORDS[file.effect]} ({file.why})"
 
 
 def _listed(what: tuple[str, ...]) -> str:

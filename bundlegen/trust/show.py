@@ -7,7 +7,8 @@ from typing import Any
 
 from bundlegen import layout
 from bundlegen.errors import VerificationError
-from bundlegen.pki.certinfo import CertInfo, certificate
+from bundlegen.pki.certinfo import CertInfo
+from bundlegen.record.schema import Certificate
 from bundlegen.system.text import printable, size, stamp, table
 from bundlegen.trust import certs, known
 from bundlegen.trust.bundle import Bundle
@@ -61,7 +62,7 @@ def data(bundle: Bundle, now: datetime) -> dict[str, Any]:
             for line in bundle.manifest
         ],
         "certificates": [
-            {"path": path, **certificate(info), "daysLeft": (info.not_after - now).days}
+            {"path": path, **Certificate.of(info).data(), "daysLeft": (info.not_after - now).days}
             for path, info in certificates(bundle).items()
         ],
     }

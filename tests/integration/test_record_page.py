@@ -18,6 +18,7 @@ import pytest
 
 from bundlegen.operations.create import CREATE
 from bundlegen.record import write
+from bundlegen.record.schema import Change
 from bundlegen.system import resources
 from tests import records
 
@@ -154,7 +155,7 @@ def made(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 def page(browser: Any, made: tuple[str, dict[str, Any]], tmp_path: Path) -> str:
     """The page's address; opened, in a window of 1024 pixels, light."""
     path = tmp_path / "change.html"
-    path.write_bytes(write.render(made[1], resources.template_text, CREATE.story)["change.html"])
+    path.write_bytes(write.render(Change.model_validate(made[1]), resources.template_text, CREATE.story)["change.html"])
     browser.get_log("browser")
     browser.get_log("performance")
     _window(browser, 1024)

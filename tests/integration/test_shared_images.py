@@ -14,6 +14,7 @@ import pytest
 from bundlegen import layout
 from bundlegen.errors import VerificationError
 from bundlegen.operations.create import CREATE
+from bundlegen.record.schema import Change
 from bundlegen.record.write import render
 from bundlegen.system.clock import now
 from bundlegen.system.resources import template_text
@@ -161,7 +162,7 @@ def test_a_file_that_is_not_theirs_is_refused_though_every_sum_fits(
 
 
 def _rewrite(change: Path, record: dict[str, object]) -> None:
-    for name, content in render(record, template_text, CREATE.story).items():
+    for name, content in render(Change.model_validate(record), template_text, CREATE.story).items():
         (change / name).write_bytes(content)
     sum_up(change)
 
@@ -233,9 +234,6 @@ def test_what_changes_from_bundles_with_images_to_those_without(folder: Path, bu
     assert {str(each) for each in found.common} == {
         f"images carried in: (none) -> {NAME}",
         *(f"file images/{name}: there -> (none)" for name in PLAIN),
-        *(
-            f"image {image.archive}, compressed: (none) -> {image.sha256[:16]}"
-            for image in read(built / "base.run").images
-        ),
+        *(f"image {image.archive}, compressed: (none) -> {image.sha256}" for image in read(built / "base.run").images),
     }
     assert all(host.restarts == () for host in found.hosts)

@@ -13,12 +13,18 @@ from typing import Any
 
 import pytest
 
+from bundlegen import layout
+from bundlegen.bundle import effects
+from bundlegen.bundle.plan import BundlePlan, Entry
 from bundlegen.errors import UsageError
-from bundlegen.trust import compare
+from bundlegen.record.schema import ComparedHost
+from bundlegen.trust import bundle, compare, diff
+from bundlegen.trust.side import Planned
 from tests.building import main
 from tests.trust_cases import SPEC, make
 
 MOMENT = str(int(time.time()))
+POD = f"  {layout.STATIC_POD_MANIFEST}: {effects.WORDS['pod']} (another manifest is another Pod)"
 CASES: dict[str, tuple[Any, ...]] = json.loads(
     (Path(__file__).parents[1] / "fixtures" / "diff-findings.json").read_text(encoding="utf-8")
 )
@@ -85,6 +91,21 @@ def test_the_table_is_long_enough() -> None:
     assert all(expected != ["Nothing changes."] for _, expected in CASES.values())
 
 
+def test_a_plan_is_compared_like_the_bundle_it_becomes(work: Path) -> None:
+    """What the store knows of an earlier change is enough to say what another one changes."""
+    old = work / "old/prod/create"
+    new = built(work, changed("etcd.extraArgs", {"snapshot-count": "5000"}), "new")
+    for name in ("infra0.run", "infra2.run"):
+        made = bundle.read(old / name)
+        entries = [
+            Entry(line.destination, line.mode, line.sha256, 0, "", content=made.content(line.destination))
+            for line in made.manifest
+        ]
+        planned = Planned(BundlePlan(made.owner, tuple(entries)))
+        assert diff.between(planned, bundle.read(new / name)) == diff.between(made, bundle.read(new / name))
+        assert diff.between(planned, planned) == ComparedHost(name=made.owner, changes=(), restarts=(), files=())
+
+
 def test_nothing_changes(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     again = built(work, SPEC, "new")
     for old, new in ((work / "old/prod/create", again), (work / "old/prod/create/infra1.run", again / "infra1.run")):
@@ -108,6 +129,17 @@ def test_a_rendered_manifest(work: Path) -> None:
         "all 3 hosts:",
         "  etcd flag --snapshot-count: 10000 -> 5000",
         "Restarts on all 3 hosts: etcd",
+        "  /etc/kubernetes/kubeadmcfg.yaml: no restart (nothing that runs has to be told of it)",
+        POD,
+    ]
+
+
+def test_a_manifest_that_kubeadm_makes_from_now_on(work: Path) -> None:
+    """kubeadm's configuration is the same; the manifest that it makes is another."""
+    new = built(work, SPEC, "new")
+    assert told(built(work, SPEC | {"manifest": "rendered"}, "one"), new)[-2:] == [
+        "Restarts on all 3 hosts: etcd",
+        POD,
     ]
 
 
@@ -120,6 +152,7 @@ def test_for_machines(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "name": "infra0",
         "changes": [{"what": "machine-id", "old": "", "new": "0" * 31 + "1"}],
         "restarts": [],
+        "files": [],
     }
     assert found["hosts"][1]["changes"] == []
 

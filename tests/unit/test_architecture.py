@@ -50,7 +50,7 @@ EDGE = (
     "record.reading",
     "images.archive",
     "images.pack",
-    "bundle.effects",
+    "bundle.effects_table",
     "bundle.install_script",
     "bundle.pieces",
     "bundle.stub",

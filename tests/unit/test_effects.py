@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundlegen.bundle import effects
+from bundlegen.bundle import effects, effects_table
 
 CONF = {
     "MANIFEST_MODE": "kubeadm",
@@ -32,7 +32,7 @@ CONF = {
     ],
 )
 def test_the_first_line_that_fits_decides(path: str, mode: str, effect: str) -> None:
-    row = effects.of(path, CONF | {"MANIFEST_MODE": mode})
+    row = effects_table.of(path, CONF | {"MANIFEST_MODE": mode})
     assert row.effect == effect
     assert row.why
 
@@ -44,18 +44,20 @@ def test_what_restarts_in_all() -> None:
 
 
 def test_every_effect_is_in_the_table_and_in_words() -> None:
-    assert {row.effect for row in effects.table()} == set(effects.WORDS)
-    assert effects.table()[-1].path == "*"
+    assert {row.effect for row in effects_table.table()} == set(effects.WORDS)
+    assert effects_table.table()[-1].path == "*"
 
 
 def test_what_the_installer_holds_is_the_same_table() -> None:
-    lines = effects.shell().split("readonly EFFECTS=(\n")[1].split("\n)\n")[0].splitlines()
-    assert [line.strip(" '").split(" ")[:2] for line in lines] == [[row.path, row.effect] for row in effects.table()]
+    lines = effects_table.shell().split("readonly EFFECTS=(\n")[1].split("\n)\n")[0].splitlines()
+    assert [line.strip(" '").split(" ")[:2] for line in lines] == [
+        [row.path, row.effect] for row in effects_table.table()
+    ]
     assert "  '@KUBEADM_CONFIG pod MANIFEST_MODE=kubeadm'" in lines
-    assert all(f"[{effect}]='{words}'" in effects.shell() for effect, words in effects.WORDS.items())
+    assert all(f"[{effect}]='{words}'" in effects_table.shell() for effect, words in effects.WORDS.items())
 
 
 @pytest.mark.parametrize("text", ["/x maybe - why\n", "/x none\n"])
 def test_a_line_that_cannot_be_understood(text: str) -> None:
     with pytest.raises(ValueError, match=r"no effect|not enough values"):
-        effects.parse(text)
+        effects_table.parse(text)

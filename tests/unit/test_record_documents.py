@@ -47,7 +47,7 @@ def made(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def rendered(made: dict[str, Any]) -> dict[str, bytes]:
-    return write.render(made, resources.template_text, CREATE.story)
+    return write.render(Change.model_validate(made), resources.template_text, CREATE.story)
 
 
 def test_the_record_is_valid(made: dict[str, Any]) -> None:
