@@ -129,6 +129,8 @@ KEYS: Final = (
     Key("CLIENT_PORT", "2379", "", _PORT, lambda of: str(of.cluster.ports.client), told="client port"),
     Key("PEER_PORT", "2380", "", _PORT, lambda of: str(of.cluster.ports.peer), told="peer port"),
     Key("METRICS_PORT", "2381", "", _PORT, lambda of: str(of.cluster.ports.metrics), told="metrics port"),
+    Key("METRICS_ON", "loopback", "`loopback`, or `address`: the metrics port answers on the host's address as well",
+        "(loopback|address)", lambda of: of.cluster.etcd.metrics_on, told="metrics port answers on", before="loopback"),
     Key("METRICS_URL", "http://127.0.0.1:2381", "this member's plain HTTP health endpoint",
         r"http://([0-9.]+|\[[0-9a-f:]+\]):[0-9]+", lambda of: member.metrics_url(of.cluster, of.host), base=""),
     Key("IMAGES_FILE", "",

@@ -48,6 +48,14 @@ def metrics_url(cluster: Cluster, host: Host) -> str:
     return f"http://{bracketed(loopback_for(host.address))}:{cluster.ports.metrics}"
 
 
+def metrics_urls(cluster: Cluster, host: Host) -> str:
+    """``--listen-metrics-urls``. The loopback one is first: kubeadm's probes ask the first (GetEtcdProbeEndpoint)."""
+    urls = [metrics_url(cluster, host)]
+    if cluster.etcd.metrics_on == "address":
+        urls.append(f"http://{bracketed(host.address)}:{cluster.ports.metrics}")
+    return ",".join(urls)
+
+
 def initial_cluster(cluster: Cluster) -> str:
     """The value of etcd's ``--initial-cluster``: every member and its peer URL, in the order of the specification."""
     return ",".join(f"{host.name}={peer_url(cluster, host)}" for host in cluster.hosts)
@@ -100,7 +108,7 @@ def probes(cluster: Cluster) -> Probes:
 
 
 def own_args(cluster: Cluster, host: Host, token: str, birth: Birth) -> dict[str, str]:
-    """The flags bundlegen sets through kubeadm's extraArgs: the guide's seven, the token, other ports.
+    """The flags bundlegen sets through kubeadm's extraArgs: the guide's seven, the token, other metrics URLs.
 
     Listening stays on the host's address alone, as in the guide, so health checks ask there or at the metrics URL.
     """
@@ -114,8 +122,8 @@ def own_args(cluster: Cluster, host: Host, token: str, birth: Birth) -> dict[str
         "initial-advertise-peer-urls": peer_url(cluster, host),
         "initial-cluster-token": token,
     }
-    if cluster.ports.metrics != KUBEADM_METRICS_PORT:
-        args["listen-metrics-urls"] = metrics_url(cluster, host)
+    if cluster.ports.metrics != KUBEADM_METRICS_PORT or cluster.etcd.metrics_on != "loopback":
+        args["listen-metrics-urls"] = metrics_urls(cluster, host)
     return args
 
 
@@ -132,7 +140,7 @@ def flags(cluster: Cluster, host: Host, token: str, birth: Birth) -> dict[str, s
         "client-cert-auth": "true",
         "data-dir": cluster.etcd.data_dir,
         "key-file": f"{PKI_DIR}/etcd/server.key",
-        "listen-metrics-urls": metrics_url(cluster, host),
+        "listen-metrics-urls": metrics_urls(cluster, host),
         "peer-cert-file": f"{PKI_DIR}/etcd/peer.crt",
         "peer-client-cert-auth": "true",
         "peer-key-file": f"{PKI_DIR}/etcd/peer.key",

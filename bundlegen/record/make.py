@@ -80,7 +80,12 @@ def change(
         manifest=cluster.manifest,
         etcd_image=member.image(cluster),
         ca_key_host=cluster.ca_key_host,
-        ports=schema.Ports(client=cluster.ports.client, peer=cluster.ports.peer, metrics=cluster.ports.metrics),
+        ports=schema.Ports(
+            client=cluster.ports.client,
+            peer=cluster.ports.peer,
+            metrics=cluster.ports.metrics,
+            metrics_on=cluster.etcd.metrics_on,
+        ),
         data_dir=cluster.etcd.data_dir,
         issued_at=issued_at,
         signed=signed,

@@ -58,6 +58,12 @@ def cluster(change: Change) -> str:
     return _svg("cluster", bottom, cluster_words(change), f"Members of {change.cluster} and who talks to whom", shapes)
 
 
+_METRICS_ON: Final = {
+    "loopback": "the member's own host only",
+    "address": "the member's own host and on its address",
+}
+
+
 def cluster_words(change: Change) -> str:
     """The cluster picture in words."""
     names = "; ".join(f"{host.name} at {host.address}" for host in change.hosts)
@@ -70,7 +76,7 @@ def cluster_words(change: Change) -> str:
     return (
         f"Members: {names}.{peers} API servers (showing apiserver-etcd-client.crt) and health checks (showing "
         f"etcd/healthcheck-client.crt) talk to every member on port {ports.client}, which shows etcd/server.crt. "
-        f"Probes and metrics use port {ports.metrics} on the member's own host only, without TLS."
+        f"Probes and metrics use port {ports.metrics} on {_METRICS_ON[ports.metrics_on]}, without TLS."
     )
 
 

@@ -151,6 +151,7 @@ class Ports(_Model):
     client: int
     peer: int
     metrics: int
+    metrics_on: Literal["loopback", "address"] = Field("loopback", description="where the metrics port answers")
 
 
 class Installer(_Model):

@@ -44,6 +44,11 @@ def connections(change: Change) -> Table:
             "none: loopback only, plain HTTP",
         ),
     ]
+    if change.ports.metrics_on == "address":
+        rows[-1] = ("kubelet's probes", "the member on the same host", change.ports.metrics, "none: plain HTTP")
+        rows.append(
+            ("Monitoring", "each member", change.ports.metrics, "none: plain HTTP, for whoever reaches the port")
+        )
     return Table(
         f"Who talks to whom (TCP; certificates below {layout.PKI_DIR}, all checked against `etcd/ca.crt`)",
         ("From", "To", "Port", "Certificate"),

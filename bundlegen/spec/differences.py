@@ -44,6 +44,7 @@ ROWS: Final[tuple[tuple[FieldPath, str], ...]] = (
     (("etcd", "imageTag"), UPGRADE),
     (("etcd", "dataDir"), FIXED),
     (("etcd", "initialClusterToken"), FIXED),
+    (("etcd", "metricsOn"), CONFIGURE),
     (("etcd", "extraArgs", "wal-dir"), FIXED),
     (("etcd", "extraArgs"), CONFIGURE),
     (("manifest",), CONFIGURE),

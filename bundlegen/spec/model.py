@@ -85,7 +85,7 @@ class Ports(Section):
     client: int = Field(default=2379, ge=1, le=65535, description="Port for clients, such as the API server.")
     peer: int = Field(default=2380, ge=1, le=65535, description="Port for the other members.")
     metrics: int = Field(
-        default=2381, ge=1, le=65535, description="Plain HTTP port for health and metrics, on loopback only."
+        default=2381, ge=1, le=65535, description="Plain HTTP port for health and metrics; etcd.metricsOn says where."
     )
 
 
@@ -192,6 +192,11 @@ class Etcd(Section):
         default=None,
         alias="initialClusterToken",
         description="Keeps members with old data out of a new cluster. Default: unique for each created cluster.",
+    )
+    metrics_on: Literal["loopback", "address"] = Field(
+        default="loopback",
+        alias="metricsOn",
+        description="Where the metrics port answers: on `loopback` alone, or on the host's `address` as well.",
     )
     extra_args: dict[FlagName, FlagValue] = Field(
         default_factory=dict, alias="extraArgs", description="More etcd flags, without dashes; every value is text."

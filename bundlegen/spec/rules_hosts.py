@@ -132,16 +132,23 @@ def one_address_family(cluster: Cluster) -> Iterator[Finding]:
 
 
 def ports_distinct(cluster: Cluster) -> Iterator[Finding]:
-    """etcd's three ports differ from each other and from the kubelet's."""
+    """etcd's three ports differ from each other and from the kubelet's, which differ from each other. 0 is none."""
     taken: dict[int, tuple[str, FieldPath]] = {}
     extra = cluster.kubelet.extra_config
     for key, default, use in (
         ("port", 10250, "the kubelet's API"),
         ("healthzPort", 10248, "the kubelet's health check"),
+        ("readOnlyPort", 0, "the kubelet's read-only port"),
     ):
         value = extra.get(key, default)
-        if isinstance(value, int) and not isinstance(value, bool):
-            taken[value] = (use, ("kubelet", "extraConfig", key))
+        if not isinstance(value, int) or isinstance(value, bool) or value == 0:
+            continue
+        path: FieldPath = ("kubelet", "extraConfig", key)
+        if value in taken:
+            other, place = taken[value]
+            yield Finding(path, f"{value} is taken by {other}", "choose another port", involves=(place,))
+        else:
+            taken[value] = (use, path)
     for name in ("client", "peer", "metrics"):
         port = getattr(cluster.ports, name)
         if port in taken:

@@ -91,7 +91,8 @@ def test_a_bundle_that_is_older_than_a_key_is_of_the_first_change() -> None:
     new = {key.name for key in conf.KEYS if key.before is not None}
     old = {name: value for name, value in conf.values(facts(Position())).items() if name not in new}
     assert new == {
-        *("OPERATION", "CHANGE_NUMBER", "AFTER_CHANGE", "REQUIRED_CHANGE", "MEMBERS_BEFORE", "INITIAL_STATE")
+        *("OPERATION", "CHANGE_NUMBER", "AFTER_CHANGE", "REQUIRED_CHANGE", "MEMBERS_BEFORE", "INITIAL_STATE"),
+        "METRICS_ON",
     }
     assert conf.completed(old) == conf.values(facts(Position()))
     half = {**old, "OPERATION": "create"}

@@ -51,6 +51,7 @@ def told(before: Cluster, after: Cluster) -> list[tuple[str, str, str, str]]:
             {"kubelet": {"extraConfig": {"logging": {"verbosity": 4}}}},
             ("kubelet.extraConfig.logging.verbosity", "", "4", CONFIGURE),
         ),
+        ({"etcd": {"metricsOn": "address"}}, ("etcd.metricsOn", "loopback", "address", CONFIGURE)),
         ({"etcd": {"imageTag": "3.5.16-0"}}, ("etcd.imageTag", "", "3.5.16-0", UPGRADE)),
         ({"etcd": {"dataDir": "/srv/etcd"}}, ("etcd.dataDir", "/var/lib/etcd", "/srv/etcd", FIXED)),
         ({"etcd": {"initialClusterToken": "mine"}}, ("etcd.initialClusterToken", "", "mine", FIXED)),

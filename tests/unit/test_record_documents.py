@@ -24,6 +24,7 @@ KINDS: dict[str, dict[str, Any]] = {
     **{f"{count}-long": {"count": count, "long": True} for count in SIZES},
     "no-ca-key": {"pki": {"caKeyHost": "none"}},
     "other-ports": {"ports": {"client": 12379, "peer": 12380, "metrics": 12381}},
+    "metrics-on-address": {"etcd": {"metricsOn": "address"}},
 }
 SECTIONS = [
     "Summary",
@@ -297,3 +298,17 @@ def _ymd(line: str) -> tuple[int, int, int]:
 
 def test_the_same_record_gives_the_same_bytes(made: dict[str, Any]) -> None:
     assert rendered(made) == rendered(made)
+
+
+def test_who_may_read_metrics_is_said() -> None:
+    for where, sentence in (("loopback", "on the member's own host only"), ("address", "and on its address")):
+        made = records.change(records.cluster(etcd={"metricsOn": where}))
+        assert f"{sentence}, without TLS." in pictures.cluster_words(Change.model_validate(made))
+        text = rendered(made)["CHANGE.md"].decode()
+        assert ("| Monitoring | each member | 2381 |" in text) == (where == "address")
+
+
+def test_a_record_of_before_metrics_could_be_elsewhere_is_still_read() -> None:
+    made = records.change(records.cluster())
+    del made["ports"]["metricsOn"]
+    assert Change.model_validate(made).ports.metrics_on == "loopback"

@@ -146,6 +146,29 @@ def test_other_ports_are_in_the_manifest_everywhere() -> None:
     assert container["livenessProbe"]["httpGet"]["port"] == container["startupProbe"]["httpGet"]["port"] == 12381
 
 
+@pytest.mark.parametrize(
+    ("family", "port", "urls"),
+    [
+        ("ipv4", 2381, "http://127.0.0.1:2381,http://10.0.0.6:2381"),
+        ("ipv6", 2381, "http://[::1]:2381,http://[fd00:db8::6]:2381"),
+        ("ipv4", 12381, "http://127.0.0.1:12381,http://10.0.0.6:12381"),
+    ],
+)
+def test_metrics_on_the_address_leave_the_probes_on_loopback(family: str, port: int, urls: str) -> None:
+    """kubeadm's probes ask the first of the URLs."""
+    asked = guide("v1.31.14", family, ports={"metrics": port}, etcd={"metricsOn": "address"}, manifest="rendered")
+    assert args_of(asked)["listen-metrics-urls"] == urls
+    [container] = yaml.safe_load(renderer(asked).static_pod(asked.hosts[0]))["spec"]["containers"]
+    assert f"--listen-metrics-urls={urls}" in container["command"]
+    assert container["livenessProbe"]["httpGet"]["host"] == ("127.0.0.1" if family == "ipv4" else "::1")
+    found = values(asked)
+    assert (found["METRICS_ON"], found["METRICS_URL"]) == ("address", urls.split(",")[0])
+
+
+def test_metrics_on_loopback_need_no_flag() -> None:
+    assert "listen-metrics-urls" not in args_of(guide("v1.31.14", etcd={"metricsOn": "loopback"}))
+
+
 @pytest.mark.parametrize("minor", MINORS)
 def test_kubelet(minor: int) -> None:
     asked = guide(f"v1.{minor}.0")

@@ -168,6 +168,7 @@ def test_warnings(fields: dict[str, Any], expected: str) -> None:
             }
         },
         {"kubelet": {"extraConfig": {"port": 12250}}, "ports": {"client": 10250}},
+        {"kubelet": {"extraConfig": {"readOnlyPort": 0, "healthzPort": 0}}, "etcd": {"metricsOn": "address"}},
         {"pki": {"certificateValidityPeriod": "87600h"}},
         {"pki": {"notBeforeMargin": "0"}},
         {"pki": {"ca": {"certificate": "c", "key": "k"}, "certificateValidityPeriod": "90000h"}},

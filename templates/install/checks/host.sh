@@ -54,7 +54,8 @@ check_systemd() {
 check_hostname() {
   local name
   name=$(host_name)
-  if [[ ${name} == "${CONF[HOST]}" || ${name} == "${CONF[HOST]}".* ]]; then
+  # DNS names have no case, and either may be the other with its domain
+  if [[ ${name,,} == "${CONF[HOST]}" || ${name,,} == "${CONF[HOST]}".* || (-n ${name} && ${CONF[HOST]} == "${name,,}".*) ]]; then
     verdict hostname ok "this host is called ${name}"
   else
     verdict hostname warning "this host is called ${name:-nothing}, the bundle is for ${CONF[HOST]}" \
@@ -152,12 +153,13 @@ kubelet_port() {
 }
 
 check_ports() {
-  local item busy='' metrics=${CONF[METRICS_URL]#http://} address port owner inode
+  local item busy='' metrics=${CONF[METRICS_URL]#http://} on_address='' address port owner inode
   running || return 0
   metrics=${metrics%:*}
   metrics=${metrics#[}
+  [[ ${CONF[METRICS_ON]} != address ]] || on_address="${CONF[ADDRESS]} ${CONF[METRICS_PORT]} etcd"
   for item in "${CONF[ADDRESS]} ${CONF[CLIENT_PORT]} etcd" "${CONF[ADDRESS]} ${CONF[PEER_PORT]} etcd" \
-    "${metrics%]} ${CONF[METRICS_PORT]} etcd" "127.0.0.1 $(kubelet_port port 10250) kubelet" \
+    "${metrics%]} ${CONF[METRICS_PORT]} etcd" ${on_address:+"${on_address}"} "127.0.0.1 $(kubelet_port port 10250) kubelet" \
     "127.0.0.1 $(kubelet_port healthzPort 10248) kubelet"; do
     read -r address port owner <<< "${item}"
     inode=$(listener "${address}" "${port}") || continue
