@@ -134,7 +134,8 @@ def staging(final: Path) -> Iterator[Staging]:
 
 def check_apart(final: Path, pki: Path) -> None:
     """Raises UsageError where a change would be among the keys of a store, or the stores among what is carried away."""
-    real, stores = final.resolve(), pki.resolve()
+    # not through a link in its own place, which is refused when the change is put there
+    real, stores = final.parent.resolve() / final.name, pki.resolve()
     around = stores if real.is_relative_to(stores) else pairs.store_around(real)
     if around is not None:
         raise UsageError(

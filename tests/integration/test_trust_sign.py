@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from bundlegen import layout
-from bundlegen.errors import OutputError, ToolError, UsageError
+from bundlegen.errors import ConflictError, ToolError, UsageError
 from tests.building import BUNDLEGEN, main
 from tests.trust_cases import SPEC, findings, make, sentences, sum_up
 
@@ -97,7 +97,7 @@ def test_building_again_keeps_the_signature(tmp_path: Path, kind: str) -> None:
     again = make(tmp_path, sign_key=mine)
     assert (first.written, again.written) == (True, False)
     assert (first.folder / layout.SIGNATURE).read_bytes() == before
-    with pytest.raises(OutputError, match="would come out different"):
+    with pytest.raises(ConflictError, match="would come out different"):
         make(tmp_path, sign_key=key(tmp_path, "another", kind))
 
 
