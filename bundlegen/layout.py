@@ -12,6 +12,7 @@ from typing import Final
 # In a bundle (docs/bundle-format.md).
 FORMAT: Final = "1"
 INSTALLER: Final = "install.sh"
+IMAGE_SCRIPT: Final = "image.sh"
 CONF: Final = "bundle.conf"
 MANIFEST: Final = "MANIFEST"
 FILES: Final = "files"

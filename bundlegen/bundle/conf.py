@@ -240,12 +240,16 @@ def shell() -> str:
     shapes = "".join(f"  '{key.name} {key.pattern}'\n" for key in sorted(KEYS, key=lambda key: key.name))
     return (
         "# What bundle.conf holds, from the table that also makes docs/bundle-format.md.\n"
-        f"readonly PATH_SHAPE='{_PATH}'\n"
         "# What tells a host, or the data of a cluster, from others: empty in a bundle for images.\n"
         f"readonly IDENTITY_KEYS=' {' '.join(IDENTITY)} '\n"
         "# Every key with the shape of its value. A key that is missing or misshapen means a damaged bundle.\n"
         f"readonly CONF_SHAPES=(\n{shapes})\n"
     )
+
+
+def shell_path() -> str:
+    """The pattern of a path, as image.sh holds it."""
+    return f"# What the table of bundle.conf takes for a path.\nreadonly PATH_SHAPE='{_PATH}'\n"
 
 
 def markdown() -> str:

@@ -1,11 +1,11 @@
-"""The one install.sh: its parts in order, and how they are joined.
+"""The one install.sh, and image.sh, which it reads for what only images need: their parts, and how these are joined.
 
-The result is the same bytes in every bundle of a bundlegen version, because nothing but the parts goes in.
+The results are the same bytes in every bundle of a bundlegen version, because nothing but the parts goes in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -46,51 +46,68 @@ PARTS: Final[tuple[str, ...]] = (
     "health/restart.sh",
     "health/report.sh",
     "operations/create.sh",
-    "golden/hygiene.sh",
-    "golden/bake.sh",
-    "golden/search.sh",
-    "golden/firstboot.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
 
 A name without ``.sh`` is that of a table, see :data:`TABLES`.
 """
 
-TABLES: Final[Mapping[str, Callable[[], str]]] = {"keys": conf.shell, "effects": effects_table.shell}
+IMAGE_PARTS: Final[tuple[str, ...]] = (
+    "golden/header.sh",
+    "path",
+    "golden/hygiene.sh",
+    "golden/bake.sh",
+    "golden/search.sh",
+    "golden/firstboot.sh",
+)
+"""The same of image.sh. It defines functions and constants, and calls nothing."""
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    "keys": conf.shell,
+    "path": conf.shell_path,
+    "effects": effects_table.shell,
+}
 """What is made from tables of the program: the keys of bundle.conf, and what a changed file costs."""
 
 _DIALECT = "# shellcheck shell=bash\n"
 _CALL = 'main "$@"\n'
 
 
-def join(parts: Mapping[str, str]) -> str:
-    """The text of install.sh from the texts of its parts, by name.
+def join(names: Sequence[str], parts: Mapping[str, str]) -> str:
+    """The text of a script from the texts of its parts, by name.
 
-    The header keeps its first line (the shebang); every other part loses the line that tells shellcheck
-    its dialect. The last line calls ``main``, so that a script that is cut off does nothing.
-    Raises KeyError for a missing part and ValueError for a part that is not as agreed.
+    Each part loses the line that tells shellcheck its dialect; the header has the shebang instead. Raises KeyError for
+    a missing part and ValueError for a part that is not as agreed.
     """
-    header, *others = PARTS
-    texts = [parts[header]]
-    for name in others:
+    texts = []
+    for name in names:
         text = parts[name]
-        if not text.startswith(_DIALECT):
+        if not text.startswith((_DIALECT, "#!")):
             raise ValueError(f"{name} does not begin with {_DIALECT.strip()!r}")
-        texts.append(text.removeprefix(_DIALECT))
-    for name, text in zip(PARTS, texts, strict=True):
         if "\r" in text or not text.endswith("\n"):
             raise ValueError(f"{name} must have LF line ends, and end with one")
-    return "\n".join(text.strip("\n") + "\n" for text in (*texts, _CALL))
+        texts.append(text.removeprefix(_DIALECT).strip("\n") + "\n")
+    return "\n".join(texts)
 
 
 def texts() -> dict[str, str]:
     """The texts of all parts by name, those of tables included."""
     return {
-        part: f"{_DIALECT}{TABLES[part]()}" if part in TABLES else template_text(f"install/{part}") for part in PARTS
+        part: f"{_DIALECT}{TABLES[part]()}" if part in TABLES else template_text(f"install/{part}")
+        for part in (*PARTS, *IMAGE_PARTS)
     }
 
 
 @lru_cache(maxsize=1)
 def install_script() -> bytes:
-    """The bytes of install.sh: the same for every host of every cluster, and throughout one run."""
-    return join(texts()).encode()
+    """The bytes of install.sh: the same for every host of every cluster, and throughout one run.
+
+    Its last line calls ``main``, so that a script that is cut off does nothing.
+    """
+    return f"{join(PARTS, texts())}\n{_CALL}".encode()
+
+
+@lru_cache(maxsize=1)
+def image_script() -> bytes:
+    """The bytes of image.sh, likewise."""
+    return join(IMAGE_PARTS, texts()).encode()

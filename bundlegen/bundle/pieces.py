@@ -1,7 +1,7 @@
 """From a plan to the compressed tar pieces that a bundle carries after its stub.
 
 A gzip stream may consist of members, and a makeself archive of pieces. So what many bundles share is compressed once:
-install.sh as the first member of every bundle's first piece, each container image as a piece of its own.
+install.sh and image.sh as the first members of every bundle's first piece, each container image as a piece of its own.
 The bytes depend on the plan and on zlib alone: no times, owners, names or folders of this machine.
 """
 
@@ -30,6 +30,7 @@ MTIME: Final = 315532800
 MEMBER_SIZE: Final = 4 << 20
 """Bytes of an image's tar in one gzip member: small enough to hold some, large enough to compress as well as one."""
 
+_SHARED: Final = (layout.INSTALLER, layout.IMAGE_SCRIPT)
 _LEVEL: Final = 9
 _IMAGE_LEVEL: Final = 6
 _THREADS_MAX: Final = 8
@@ -61,9 +62,9 @@ def configuration_piece(plan: BundlePlan) -> Piece:
     """The piece with everything of ``plan`` that is at hand: all but the images."""
     manifest = entry(layout.MANIFEST, plan.manifest, layout.MODE_PLAIN, "")
     entries = [each for each in plan.entries if each.content is not None]
-    shared = [each for each in entries if each.destination == layout.INSTALLER]
-    own = [each for each in entries if each.destination != layout.INSTALLER] + [manifest]
-    content = b"".join(_shared_member(each.content or b"") for each in shared)
+    shared = [each for each in entries if each.destination in _SHARED]
+    own = [each for each in entries if each.destination not in _SHARED] + [manifest]
+    content = b"".join(_shared_member(each.destination, each.content or b"") for each in shared)
     body = io.BytesIO()
     for name in _folders(own):
         body.write(header(name, 0, folder=True))
@@ -143,8 +144,8 @@ def _side_by_side(work: Callable[[bytes], bytes], items: Iterable[bytes]) -> Ite
 
 
 @lru_cache(maxsize=4)
-def _shared_member(installer: bytes) -> bytes:
-    return gzip.compress(_member(layout.INSTALLER, installer), _LEVEL, mtime=0)
+def _shared_member(name: str, content: bytes) -> bytes:
+    return gzip.compress(_member(name, content), _LEVEL, mtime=0)
 
 
 def _member(name: str, content: bytes) -> bytes:

@@ -111,6 +111,7 @@ def plan_host(
     *,
     renderer: Renderer,
     installer: bytes,
+    image_script: bytes,
     leaves: Mapping[str, Pair],
     ca: Pair,
     window: Window,
@@ -120,13 +121,14 @@ def plan_host(
 ) -> BundlePlan:
     """The bundle of one host.
 
-    ``leaves``: the host's certificates by catalogue name; ``installer``: the bytes of install.sh;
-    ``position``: where it stands in the history; ``images``: what it brings of them;
+    ``leaves``: the host's certificates by catalogue name; ``installer``, ``image_script``: the bytes of install.sh
+    and image.sh; ``position``: where it stands in the history; ``images``: what it brings of them;
     ``unlock_code``: what the keys are sealed under, empty where they are not.
     """
     content = Content(position, window, images.architecture, images.file, sealed=bool(unlock_code))
+    is_member = host.name in {name for name, _ in position.members_before}
     entries = [
-        entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
+        *scripts(installer, b"" if is_member else image_script),
         entry(
             layout.CONF,
             renderer.bundle_conf(host, content).encode(),
@@ -141,7 +143,13 @@ def plan_host(
 
 
 def plan_base(
-    cluster: Cluster, *, renderer: Renderer, installer: bytes, position: Position = FIRST, images: ImageSet = NO_IMAGES
+    cluster: Cluster,
+    *,
+    renderer: Renderer,
+    installer: bytes,
+    image_script: bytes,
+    position: Position = FIRST,
+    images: ImageSet = NO_IMAGES,
 ) -> BundlePlan:
     """The bundle that an image for every host is made with: what all of them share, and nothing that tells one apart.
 
@@ -149,12 +157,21 @@ def plan_base(
     """
     content = Content(position, None, images.architecture, images.file)
     entries = [
-        entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle"),
+        *scripts(installer, image_script),
         entry(layout.CONF, renderer.base_conf(content).encode(), layout.MODE_SECRET, "what all hosts share"),
         *shared_configuration(cluster, renderer, layout.BASE_DIR),
         *image_entries(images),
     ]
     return BundlePlan(layout.BASE, tuple(sorted(entries, key=lambda each: each.destination)), layout.KIND_BASE)
+
+
+def scripts(installer: bytes, image_script: bytes) -> list[Entry]:
+    """What runs on a host. ``image_script``: empty if no image is made with the bundle, since its host is a member."""
+    result = [entry(layout.INSTALLER, installer, layout.MODE_PROGRAM, "installer, the same in every bundle")]
+    if image_script:
+        what = "what the installer needs for images, the same in every bundle that has it"
+        result.append(entry(layout.IMAGE_SCRIPT, image_script, layout.MODE_PLAIN, what))
+    return result
 
 
 def image_entries(images: ImageSet) -> list[Entry]:

@@ -182,6 +182,7 @@ def _plans(
             host,
             renderer=renderer,
             installer=script,
+            image_script=install_script.image_script(),
             leaves=leaves,
             ca=issued.ca,
             window=_window(host, issued, [ca, *(describe(pair.certificate_pem) for pair in leaves.values())]),
@@ -204,6 +205,7 @@ def _base_plan(cluster: Cluster, script: bytes, images: ImageSet) -> BundlePlan:
         cluster,
         renderer=Renderer(cluster, "", resources.template_text),
         installer=script,
+        image_script=install_script.image_script(),
         images=images,
     )
 

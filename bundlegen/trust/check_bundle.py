@@ -41,13 +41,18 @@ def faults(bundle: Bundle, at: datetime) -> Iterator[str]:
 
 
 def _installer(bundle: Bundle) -> Iterator[str]:
-    digest = next((line.sha256 for line in bundle.manifest if line.destination == layout.INSTALLER), "")
+    digest = known.digest(bundle, layout.INSTALLER)
     version = known.installer_version(digest)
     says = bundle.conf["BUNDLEGEN_VERSION"]
     if not version:
         yield f"{layout.INSTALLER} is not the one of any bundlegen known here (the bundle says {says})"
     elif version != says:
         yield f"{layout.INSTALLER} is that of bundlegen {version}, and the bundle says it was made by {says}"
+    image = known.digest(bundle, layout.IMAGE_SCRIPT)
+    if not image and digest == known.own_installer() and not expect.is_member(bundle):
+        yield f"{layout.IMAGE_SCRIPT} is missing"
+    elif image and image != known.own_image_script():
+        yield f"{layout.IMAGE_SCRIPT} is not the one of this bundlegen"
 
 
 def _files(bundle: Bundle) -> Iterator[str]:
@@ -56,7 +61,7 @@ def _files(bundle: Bundle) -> Iterator[str]:
     for missing in sorted(wanted.keys() - bundle.destinations):
         yield f"{missing or 'kubelet configuration'} is missing"
     sealed = {layout.sealed_path(name) for name in bundle.sealed}
-    allowed = wanted | dict.fromkeys(sealed, layout.MODE_SECRET)
+    allowed = wanted | dict.fromkeys(sealed, layout.MODE_SECRET) | {layout.IMAGE_SCRIPT: layout.MODE_PLAIN}
     if not bundle.is_base:
         allowed[CA_KEY] = layout.MODE_KEY
     whose = "for images" if bundle.is_base else "of this host"

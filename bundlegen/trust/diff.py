@@ -165,6 +165,7 @@ def _shared_images(old: Side, new: Side) -> Iterator[Difference]:
 
 _WHOLE: Final = (
     layout.INSTALLER,
+    layout.IMAGE_SCRIPT,
     layout.HEALTH_COMMAND,
     layout.HEALTH_SERVICE,
     layout.HEALTH_TIMER,

@@ -100,5 +100,11 @@ def files(bundle: Bundle) -> dict[str, int]:
     return wanted
 
 
+def is_member(bundle: Bundle) -> bool:
+    """Whether the bundle's host is a member before the change: no image is made with such a bundle."""
+    before = bundle.conf.get("MEMBERS_BEFORE", "").split()
+    return not bundle.is_base and bundle.conf["HOST"] in {member.partition("=")[0] for member in before}
+
+
 CA_KEY: Final = layout.pki_path(f"{catalog.CA_SPEC.base_name}.key")
 CA_CERTIFICATE: Final = layout.pki_path(f"{catalog.CA_SPEC.base_name}.crt")

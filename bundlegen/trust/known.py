@@ -1,4 +1,4 @@
-"""What bundlegen itself writes into every bundle, known by its SHA-256: the stub and install.sh."""
+"""What bundlegen itself writes into every bundle, known by its SHA-256: the stub, install.sh and image.sh."""
 
 from __future__ import annotations
 
@@ -48,6 +48,17 @@ def stub_fault(bundle: Bundle) -> str:
 def own_installer() -> str:
     """The SHA-256 of the install.sh that this bundlegen writes."""
     return hashlib.sha256(install_script.install_script()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def own_image_script() -> str:
+    """The SHA-256 of the image.sh that this bundlegen writes; the first release had none."""
+    return hashlib.sha256(install_script.image_script()).hexdigest()
+
+
+def digest(bundle: Bundle, destination: str) -> str:
+    """The SHA-256 that MANIFEST has for a file; empty if it does not list it."""
+    return next((line.sha256 for line in bundle.manifest if line.destination == destination), "")
 
 
 def installer_version(digest: str) -> str:

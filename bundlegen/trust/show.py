@@ -37,7 +37,7 @@ def keys(bundle: Bundle) -> dict[str, str]:
 def data(bundle: Bundle, now: datetime) -> dict[str, Any]:
     """Everything worth knowing, for machines; no secret in it."""
     fingerprints = keys(bundle)
-    installer = _installer_sum(bundle)
+    installer = known.digest(bundle, layout.INSTALLER)
     return {
         "path": str(bundle.path),
         "size": bundle.size,
@@ -123,12 +123,15 @@ def _pki(bundle: Bundle, now: datetime) -> list[str]:
 
 
 def _programs(bundle: Bundle) -> list[str]:
-    installer = _installer_sum(bundle)
+    installer = known.digest(bundle, layout.INSTALLER)
+    image = known.digest(bundle, layout.IMAGE_SCRIPT)
+    own = "the one of this bundlegen" if image == known.own_image_script() else "NOT the one of this bundlegen"
     version = known.installer_version(installer)
     says = f"the one of bundlegen {version}" if version else "NOT one that this bundlegen knows"
     fault = known.stub_fault(bundle)
     return [
         f"{layout.INSTALLER} {installer or 'missing'}: {says}",
+        *([f"{layout.IMAGE_SCRIPT} {image}: {own}"] if image else []),
         f"stub: {fault or 'the one that bundlegen writes'}",
     ]
 
@@ -137,10 +140,6 @@ def _certificate_row(path: str, info: CertInfo, now: datetime) -> tuple[str, ...
     days = (info.not_after - now).days
     expires = f"{stamp(info.not_after)[:10]} ({f'in {days} days' if days >= 0 else 'expired'})"
     return (path, info.subject, " ".join(info.usages) or "-", expires, info.algorithm, " ".join(info.sans) or "-")
-
-
-def _installer_sum(bundle: Bundle) -> str:
-    return next((line.sha256 for line in bundle.manifest if line.destination == layout.INSTALLER), "")
 
 
 def _is_key(destination: str) -> bool:

@@ -18,6 +18,11 @@ shopt -s inherit_errexit
 readonly EXIT_USAGE=2 EXIT_WRONG_HOST=10 EXIT_PREFLIGHT=11 EXIT_DAMAGED=12
 readonly EXIT_FAILED=13 EXIT_UNHEALTHY=14 EXIT_LOCKED=15
 
+# Where an image keeps what its hosts share, and what runs at its first boot.
+readonly GOLDEN=/usr/local/lib/bundlegen
+readonly FIRSTBOOT_UNIT=/etc/systemd/system/bundlegen-firstboot.service
+readonly FIRSTBOOT_SETTINGS=/etc/bundlegen/firstboot.conf
+
 ROOT=''        # --root: the file tree to work on; empty for the running system
 VERB=install   # what to do
 JSON=no        # --json: results for machines on standard output, everything else on standard error

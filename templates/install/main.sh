@@ -22,7 +22,7 @@ do_install() {
   mapfile -t steps < <("${CONF[OPERATION]}_steps")
   phase "${steps[0]%% *}"
   say "Installing ${CONF[HOST]} of ${CONF[CLUSTER]} (${CONF[ADDRESS]}) ..."
-  begin_transaction
+  begin_transaction undo_failed
   ! running || note_etcd "$(pod_changed_at)"
   for step in "${steps[@]}"; do
     phase "${step%% *}"
@@ -114,9 +114,16 @@ conclude() {
   fi
 }
 
+AT_EXIT=()
+
+# at_exit FUNCTION: called when this run ends, the last one first.
+at_exit() {
+  AT_EXIT+=("$1")
+}
+
 # on_exit: whatever ends this script ends here; an open journal is undone.
 on_exit() {
-  local code=$?
+  local code=$? index
   # a process forked a moment ago has this trap still, and a signal that hits both must not undo twice
   [[ ${BASHPID} == "$$" ]] || exit "${code}"
   # a signal that interrupts `IFS= read` leaves that IFS in force here
@@ -125,18 +132,13 @@ on_exit() {
   trap - ERR
   set +e
   end_progress
-  if [[ ${TRANSACTION} == open ]]; then
-    if [[ ${VERB} == bake ]]; then
-      undo_bake
-    else
-      before_install "${JOURNAL}"
-      undo_failed
-    fi
+  if transaction_open; then
+    undo_open
     code=${EXIT_FAILED}
   fi
-  forget_keys
-  forget_medium
-  release_lock
+  for ((index = ${#AT_EXIT[@]} - 1; index >= 0; index--)); do
+    "${AT_EXIT[index]}"
+  done
   exit "${code}"
 }
 
@@ -153,6 +155,7 @@ on_signal() {
 }
 
 main() {
+  local name
   open_streams
   clean_environment
   trap on_exit EXIT
@@ -167,6 +170,10 @@ main() {
   load_bundle
   fit_for "${VERB}"
   verify_payload
+  [[ ${VERB} != @(bake|hygiene|firstboot) ]] || read_image_script
+  for name in ${IGNORED[@]+"${IGNORED[@]}"}; do
+    may_ignore "${name}"
+  done
   load_pieces
   sweep_unpacked
   [[ ${VERB} == @(preflight|identify) ]] || need_root

@@ -20,6 +20,7 @@ from tests.building import build, contents, read, run, specification, write
 HOSTS = ("infra0", "infra1", "infra2")
 SHARED = {
     "install.sh": 0o755,
+    "image.sh": 0o644,
     "bundle.conf": 0o600,
     "firstboot/bundlegen-firstboot.service": 0o644,
     "firstboot/firstboot.conf": 0o644,
@@ -128,7 +129,7 @@ def test_plan_lists_it(folder: Path) -> None:
     done = run(folder, "plan", "cluster.yaml", "--base", "--json")
     found = json.loads(done.stdout)["base"]
     assert found["bundle"] == "base.run"
-    assert {file["path"] for file in found["files"]} == SHARED.keys() - {"install.sh", "bundle.conf"}
+    assert {file["path"] for file in found["files"]} == SHARED.keys() - {"install.sh", "image.sh", "bundle.conf"}
     assert "base.run: 7 files for images of all hosts" in run(folder, "plan", "cluster.yaml", "--base").stdout
     assert json.loads(run(folder, "plan", "cluster.yaml", "--json").stdout)["base"] is None
 

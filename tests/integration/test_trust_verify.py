@@ -147,6 +147,11 @@ def other(path: str, of: str):
             "install.sh is not the one of any bundlegen known here (the bundle says 0.1.0)",
         ),
         (
+            lambda _, entries: put(entries, layout.IMAGE_SCRIPT, b"id\n", 0o644),
+            "image.sh is not the one of this bundlegen",
+        ),
+        (lambda _, entries: entries.pop(layout.IMAGE_SCRIPT), "image.sh is missing"),
+        (
             lambda _, entries: put(entries, "/etc/cron.d/x", b"* * * * * root id\n"),
             "holds a file that a bundle of this host does not have: /etc/cron.d/x",
         ),

@@ -14,7 +14,7 @@ from tests.lint.tree import ROOT, check, shell_scripts
 
 SHELLCHECK = ("shellcheck", "--norc", "--enable=all")
 SHFMT = ("shfmt", "-i", "2", "-ci", "-bn", "-sr", "-d")
-RENDERED = ("install.sh", "health-command.sh")
+RENDERED = ("install.sh", "image.sh", "health-command.sh")
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,8 @@ def rendered() -> dict[str, str]:
     cluster = load.load(ROOT / "examples/three-hosts.yaml").cluster
     return {
         "install.sh": install_script.install_script().decode(),
+        # as it is read: within install.sh, before the last line calls anything
+        "image.sh": install_script.join((*install_script.PARTS, *install_script.IMAGE_PARTS), install_script.texts()),
         "health-command.sh": Renderer(cluster, "token", resources.template_text).health_command(),
     }
 
@@ -35,12 +37,8 @@ def test_every_shell_template_is_rendered_here() -> None:
         if name.removesuffix(".j2").endswith((".sh", ".bash")) or resources.template_text(name).startswith("#!")
     }
     packer = {name for name in shell if name.startswith("packer/scripts/")}
-    assert (
-        shell
-        == {f"install/{name}" for name in install_script.PARTS if name not in install_script.TABLES}
-        | {"health-command.sh.j2", "stub/first.sh"}
-        | packer
-    )
+    parts = {f"install/{name}" for name in install_script.texts() if name not in install_script.TABLES}
+    assert shell == parts | {"health-command.sh.j2", "stub/first.sh"} | packer
     assert packer
 
 

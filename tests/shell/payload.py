@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bundlegen.bundle.conf import IDENTITY, KEYS
-from bundlegen.bundle.install_script import install_script
+from bundlegen.bundle.install_script import image_script, install_script
 
 REPOSITORY = Path(__file__).parents[2]
 PKI = "/etc/kubernetes/pki"
@@ -111,6 +111,8 @@ class Payload:
     pieces: dict[str, bytes] = field(default_factory=dict)
     """Image archives by name, each as a compressed piece; where they travel is what a test decides."""
 
+    with_image_script: bool = True
+
     def __post_init__(self) -> None:
         self.address = self.members[self.host]
         self._make_pki()
@@ -199,7 +201,9 @@ class Payload:
         """
         shutil.rmtree(folder, ignore_errors=True)
         lines = []
-        own = {"install.sh": script().encode(), "bundle.conf": self._conf_text().encode()}
+        own = {"install.sh": install_script(), "bundle.conf": self._conf_text().encode()}
+        if self.with_image_script:
+            own["image.sh"] = image_script()
         for path, (mode, data) in (self.files | {name: ("0644", data) for name, data in own.items()}).items():
             if self.conf["IMAGES_FILE"] and path in self.pieces:
                 continue

@@ -16,7 +16,7 @@ UNIT = "/etc/systemd/system/bundlegen-firstboot.service"
 SETTINGS = "/etc/bundlegen/firstboot.conf"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 TIMERS = {f"/etc/systemd/system/bundlegen-health.{kind}" for kind in ("service", "timer")}
-COPY = {"install.sh", "bundle.conf", "MANIFEST"}
+COPY = {"install.sh", "image.sh", "bundle.conf", "MANIFEST"}
 STARTERS = ("systemctl", "kubelet", "kubeadm", "ctr", "crictl", "podman", "containerd")
 KUBELET_UNIT = (
     "[Unit]\nDescription=kubelet\n[Service]\nExecStart=/usr/local/sbin/kubelet\n[Install]\nWantedBy=multi-user.target\n"

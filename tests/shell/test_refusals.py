@@ -81,6 +81,30 @@ def test_an_operation_that_this_installer_does_not_know(host: Sandbox) -> None:
     assert host.install(Payload(conf={"OPERATION": "create"})).returncode == 0
 
 
+@pytest.mark.parametrize("verb", ["bake", "hygiene", "firstboot"])
+def test_a_bundle_that_no_image_is_made_with(host: Sandbox, verb: str) -> None:
+    payload = Payload()
+    payload.with_image_script = False
+    before = host.tree(times=True)
+    done = host.install(payload, verb)
+    assert done.returncode == 2
+    assert (
+        f"{verb} needs image.sh, which this bundle does not have: use a bundle that creates a member, or base.run"
+        in done.stderr
+    )
+    assert host.tree(times=True) == before
+    assert host.install(payload).returncode == 0
+
+
+def test_what_images_need_is_not_read_unless_it_is_as_manifest_says(host: Sandbox) -> None:
+    folder = host.unpack(Payload())
+    append(host.path(f"{folder}/image.sh"), "touch /etc/read\n")
+    done = host.run(folder, "hygiene")
+    assert done.returncode == 12
+    assert "image.sh was altered" in done.stderr
+    assert not host.path("/etc/read").exists()
+
+
 def append(file: Path, text: str) -> None:
     with file.open("a") as stream:
         stream.write(text)

@@ -71,10 +71,20 @@ load_manifest() {
   ((${#ENTRY_PATH[@]} > 0)) || damaged "MANIFEST is empty"
 }
 
-# payload_file PATH: where in the payload the file of this MANIFEST path lies; in an image of one host most are in
-# their places already.
+FILES_IN_PLACE=no
+
+# take_files_in_place: from here on payload_file finds the files where they belong. An image of one host has them there.
+take_files_in_place() {
+  FILES_IN_PLACE=yes
+}
+
+files_in_their_places() {
+  [[ ${FILES_IN_PLACE} == yes ]]
+}
+
+# payload_file PATH: where the file of this MANIFEST path lies.
 payload_file() {
-  if [[ ${PLACED} == yes && $1 == /* && $1 != "${CONF[STATIC_POD_MANIFEST]}" ]]; then
+  if files_in_their_places && [[ $1 == /* && $1 != "${CONF[STATIC_POD_MANIFEST]}" ]]; then
     printf '%s%s' "${ROOT}" "$1"
     return 0
   fi
@@ -99,7 +109,8 @@ verify_payload() {
   local -a files=() wanted=() found=() problems=()
   local index file
   for index in "${!ENTRY_PATH[@]}"; do
-    if installed_copy && [[ ${ENTRY_PATH[index]} != @(install.sh|bundle.conf) ]]; then
+    # of an installed copy nothing else is there; image.sh only in one that was baked
+    if installed_copy && [[ ${ENTRY_PATH[index]} != @(install.sh|bundle.conf) && (${ENTRY_PATH[index]} != image.sh || ! -e ${HERE}/image.sh) ]]; then
       continue
     fi
     ! sealed "${ENTRY_PATH[index]}" || continue
@@ -123,6 +134,14 @@ verify_payload() {
   done
   installed_copy || find_strangers
   ((${#problems[@]} == 0)) || damaged "${#problems[@]} of its files are not as MANIFEST says" "${problems[@]}"
+}
+
+# read_image_script: the functions of verbs that only images need, from a file that verify_payload has compared.
+read_image_script() {
+  [[ -n ${ENTRY_OF[image.sh]+x} && -f ${HERE}/image.sh ]] \
+    || bad_usage "${VERB} needs image.sh, which this bundle does not have: use a bundle that creates a member, or base.run"
+  # shellcheck source=/dev/null
+  source "${HERE}/image.sh"
 }
 
 # find_strangers: adds to the caller's `problems` every file of the payload that MANIFEST does not list.

@@ -24,7 +24,7 @@ check_sealed() {
 # open_keys: from here on payload_file has every key. Nothing on the host has been changed before.
 open_keys() {
   local code
-  [[ ${CONF[SEALED]} == yes && ${PLACED} == no ]] || return 0
+  [[ ${CONF[SEALED]} == yes ]] && ! files_in_their_places || return 0
   make_opened
   if [[ -n ${UNLOCK_FILE} ]]; then
     IFS= read -r code < "${UNLOCK_FILE}" || [[ -n ${code-} ]] || no_code "${UNLOCK_FILE} is empty"
@@ -62,6 +62,7 @@ wrong_code() {
 # make_opened: a private folder in memory; swept like the unpacked bundle if this run is killed.
 make_opened() {
   local folder
+  at_exit forget_keys
   for folder in /dev/shm /run; do
     [[ -w ${folder} && $(stat -f -c %T -- "${folder}" 2> /dev/null) == @(tmpfs|ramfs) ]] || continue
     OPENED=$(mktemp -d "${folder}/bundlegen-unpack.$$.XXXXXXXX") && return 0

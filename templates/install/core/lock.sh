@@ -46,6 +46,7 @@ take_lock() {
   local folder=${ROOT}/run/bundlegen attempt rival
   [[ -e ${ROOT}/run || -L ${ROOT}/run ]] || MADE_RUN=yes
   LOCK=${folder}/run.$$.$(start_time $$)
+  at_exit release_lock
   for attempt in 1 2 3 4 5; do
     make_lock "${folder}"
     rival=$(live_rival "${folder}") || return 0

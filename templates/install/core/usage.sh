@@ -78,7 +78,7 @@ need_value() {
 }
 
 parse_arguments() {
-  local verb='' help=no checking=no name
+  local verb='' help=no checking=no
   while (($# > 0)); do
     case $1 in
       install | preflight | plan | health | rollback | uninstall | identify | bake | hygiene | firstboot)
@@ -137,9 +137,6 @@ parse_arguments() {
   fi
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
   [[ ${JSON} == no || ${VERB} == @(health|preflight|hygiene) ]] || bad_usage "--json belongs to health, preflight and hygiene"
-  for name in ${IGNORED[@]+"${IGNORED[@]}"}; do
-    may_ignore "${name}"
-  done
   # a tree like any other, so that nothing about it is taken for the running system
   [[ ${VERB} != @(bake|hygiene) ]] || ROOT=${ROOT:-/.}
 }

@@ -3,13 +3,8 @@
 # chroot, in an image that is mounted (--root) and in a builder machine alike. What is baked is the same whenever and
 # wherever it is done: contents, modes, owners and times of files.
 
-STAMP='' # the time that placed files get, seconds since 1970; empty: the moment they are placed
-
-readonly BAKED_AT=315532800 # 1980, as in the bundle's own archive: ahead of no clock
-readonly FIRSTBOOT_UNIT=/etc/systemd/system/bundlegen-firstboot.service
-readonly FIRSTBOOT_SETTINGS=/etc/bundlegen/firstboot.conf
+readonly BAKED_AT=315532800              # 1980, as in the bundle's own archive: ahead of no clock
 readonly MEMBERS_ROOT=/var/lib/bundlegen # where hosts' installs keep what they did
-readonly GOLDEN=/usr/local/lib/bundlegen # where an image keeps what its hosts share
 readonly UNIT_FOLDERS=(/etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system)
 
 do_bake() {
@@ -18,7 +13,7 @@ do_bake() {
   must_have_images
   open_keys
   say "Baking ${CONF[HOST]:-what all hosts share} of ${CONF[CLUSTER]} into ${ROOT%/.}/ ..."
-  STAMP=${BAKED_AT}
+  date_files "${BAKED_AT}"
   begin_baking
   place_files
   place_copy
@@ -76,7 +71,7 @@ begin_baking() {
     fi
   fi
   make_state_parents
-  begin_transaction
+  begin_transaction undo_bake
 }
 
 STATE_PARENTS=() # folders made so that there is a journal, innermost first
@@ -98,6 +93,7 @@ make_state_parents() {
 place_first_boot() {
   place_carried firstboot/bundlegen-firstboot.service "${FIRSTBOOT_UNIT}" 0644
   [[ -e ${ROOT}${FIRSTBOOT_SETTINGS} ]] || place_carried firstboot/firstboot.conf "${FIRSTBOOT_SETTINGS}" 0644
+  place_carried image.sh "${CONF[STATE_DIR]}/bundle/image.sh" 0600
   [[ ${CONF[KIND]} == host ]] || return 0
   local path
   for path in "${CONF[STATIC_POD_MANIFEST]}" images/LIST images/PIECES; do
@@ -154,7 +150,7 @@ bake_images() {
     || die "${EXIT_FAILED}" "the images could not be copied from ${PIECES_IN}" "The medium fails, or there is no room."
   chmod -- 0644 "${new}"
   chown -- root:root "${new}"
-  touch --date="@${STAMP}" -- "${new}"
+  touch --date="@${BAKED_AT}" -- "${new}"
   sync -- "${new}"
   mv -fT -- "${new}" "${ROOT}${BAKED_IMAGES}"
   sync -- "${ROOT}${GOLDEN}"
@@ -207,7 +203,7 @@ link() {
   new=${ROOT}$(temporary "$1")
   rm -f -- "${new}"
   ln -s -- "$2" "${new}"
-  touch --no-dereference --date="@${STAMP}" -- "${new}"
+  touch --no-dereference --date="@${BAKED_AT}" -- "${new}"
   mv -fT -- "${new}" "${ROOT}$1"
   sync -- "${ROOT}${1%/*}"
   say "  enabled ${1##*/}"
@@ -222,15 +218,15 @@ finish_baking() {
     [[ ${word} != folder ]] || made+=("${path}")
   done < "${JOURNAL}/journal"
   for path in ${made[@]+"${made[@]}"}; do
-    touch --date="@${STAMP}" -- "${ROOT}${path}"
+    touch --date="@${BAKED_AT}" -- "${ROOT}${path}"
   done
   drop_journal "${JOURNAL}"
-  TRANSACTION=committed
+  end_transaction
   # the journal was in there
-  touch --date="@${STAMP}" -- "${STATE}" 2> /dev/null || true
+  touch --date="@${BAKED_AT}" -- "${STATE}" 2> /dev/null || true
 }
 
-# undo_bake: from the EXIT trap. The tree is as it was; nobody needs a receipt of that.
+# undo_bake: the tree is as it was; nobody needs a receipt of that.
 undo_bake() {
   local path
   say "Undoing what this run has changed ..."

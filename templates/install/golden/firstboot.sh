@@ -2,10 +2,9 @@
 # The first boot of an image, run by bundlegen-firstboot.service before kubelet. From an image that hosts share it
 # looks for this machine's bundle and runs it; an image of one host finishes its own install.
 
-PLACED=no # are the files of this bundle those that an image has already in place?
-
 do_firstboot() {
   installed_copy || bad_usage "firstboot is for the copy that bake left in an image"
+  at_exit forget_medium
   running || bad_usage "firstboot works on the running system, not on --root"
   load_settings
   if [[ ${CONF[KIND]} == host ]]; then
@@ -29,7 +28,7 @@ first_boot_of_host() {
   await_address
   right_host
   check_placed
-  PLACED=yes
+  take_files_in_place
   # an image keeps them in one file, wherever they were in the bundle
   ((${#PIECES[@]} == 0)) || CONF[IMAGES_FILE]=${BAKED_IMAGES##*/}
   VERB=install

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # The first boot's search: its settings, the folder and the medium, and which bundle is this machine's.
 
-declare -A SETTING=([MEDIUM_LABEL]=BUNDLEGEN [FOLDER]=/var/lib/bundlegen-firstboot [WAIT]=300 [UNLOCK_FILE]='')
-declare -rA SETTING_SHAPE=([MEDIUM_LABEL]='[A-Za-z0-9._-]{0,64}' [FOLDER]="(${PATH_SHAPE})?" [WAIT]='[0-9]{1,7}|forever'
+declare -gA SETTING=([MEDIUM_LABEL]=BUNDLEGEN [FOLDER]=/var/lib/bundlegen-firstboot [WAIT]=300 [UNLOCK_FILE]='')
+declare -grA SETTING_SHAPE=([MEDIUM_LABEL]='[A-Za-z0-9._-]{0,64}' [FOLDER]="(${PATH_SHAPE})?" [WAIT]='[0-9]{1,7}|forever'
   [UNLOCK_FILE]='[A-Za-z0-9._@+/-]*')
-declare -rA SETTING_WORDS=([MEDIUM_LABEL]='MEDIUM_LABEL is made of letters, digits and . _ -; or it is empty.'
+declare -grA SETTING_WORDS=([MEDIUM_LABEL]='MEDIUM_LABEL is made of letters, digits and . _ -; or it is empty.'
   [FOLDER]='FOLDER begins with / and is made of letters, digits and / . _ @ + -; or it is empty.'
   [WAIT]='WAIT is a number of seconds, 0 for once, or forever.'
   [UNLOCK_FILE]='UNLOCK_FILE is made of letters, digits and / . _ @ + -; or it is empty.')

@@ -18,6 +18,7 @@
 
 JOURNAL=''       # folder of the open journal
 TRANSACTION=none # none, open, or committed
+UNDO_WITH=''     # the function that takes back what an open one has done
 declare -A NOTED=()
 
 # Every word, with the shape of what follows it. A line of another shape means a damaged journal.
@@ -68,8 +69,10 @@ interrupted() {
   journal_has "${STATE}/transaction" begin
 }
 
-# begin_transaction: opens a journal, or goes on with that of an interrupted run of the same bundle.
+# begin_transaction UNDO: opens a journal, or goes on with that of an interrupted run of the same bundle. If the run fails
+# before it ends, the function UNDO is called.
 begin_transaction() {
+  UNDO_WITH=$1
   JOURNAL=${STATE}/transaction
   TRANSACTION=open
   # umask 077: these folders are private
@@ -146,6 +149,20 @@ back_up() {
   NOTED[${path}]=yes
 }
 
+transaction_open() {
+  [[ ${TRANSACTION} == open ]]
+}
+
+# undo_open: takes back what the open transaction has done.
+undo_open() {
+  "${UNDO_WITH}"
+}
+
+# end_transaction: from here on there is nothing to undo.
+end_transaction() {
+  TRANSACTION=none
+}
+
 # commit: from here on the install is done, whatever happens.
 commit() {
   # what is left takes a moment, and to stop in it would help nobody
@@ -163,7 +180,7 @@ close_transaction() {
   printf -v folder '%s/generations/%04d' "${STATE}" $((10#${last} + 1))
   if mkdir -p -- "${STATE}/generations" && rm -f -- "${STATE}/transaction/manifest.record" \
     && mv -T -- "${STATE}/transaction" "${folder}" && sync -- "${STATE}" "${STATE}/generations"; then
-    TRANSACTION=none
+    end_transaction
   else
     warn "the journal in ${STATE}/transaction could not be put away; run this again when its disk can be written"
   fi

@@ -53,6 +53,13 @@ relabel() {
   fi
 }
 
+STAMP='' # the time that placed files get; empty: the moment they are placed
+
+# date_files SECONDS: what is placed from here on gets this time, in seconds since 1970.
+date_files() {
+  STAMP=$1
+}
+
 # temporary PATH: where its new content is written; hidden, since kubelet reads every other file in the
 # folder of static Pods, and always the same, so that one left by a killed run is found again.
 temporary() {

@@ -200,11 +200,12 @@ generations() {
   printf '%s\n' ${folders[@]+"${folders[@]}"}
 }
 
-# undo_failed: from the EXIT trap, after a failure or a signal in the middle of an install.
+# undo_failed: after a failure or a signal in the middle of an install. Whatever comes of it, the run ends with EXIT_FAILED.
 undo_failed() {
+  before_install "${JOURNAL}"
   say "Undoing what this run has changed ..."
   if undo_all "${JOURNAL}"; then
-    TRANSACTION=none
+    end_transaction
     await_return
     write_receipt "${EXIT_FAILED}" rolled-back
     if [[ -z ${NOT_BACK} ]]; then
