@@ -47,7 +47,7 @@ def run(arguments: Arguments, console: Console) -> int:
         return EXIT_OK
     if not built.written:
         console.remark(f"{built.folder} is there already, byte for byte; nothing was changed")
-    console.result(_built(built))
+    console.outcome(_built(built))
     return EXIT_OK
 
 

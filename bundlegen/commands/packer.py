@@ -32,7 +32,7 @@ def run(arguments: Arguments, console: Console) -> int:
         console.remark(f"{folder} is there already, byte for byte; nothing was changed")
     builders = ", ".join(builder.name for builder in packer.BUILDERS)
     beside = f" --output {shlex.quote(str(arguments.output))}"  # the templates look for the change there
-    console.result(
+    console.outcome(
         f"{folder} has a folder for each of the builders {builders}.\n\n"
         "Then, with what is in example.pkrvars.hcl as an example for your own variables:\n"
         f"  bundlegen build --base {shlex.quote(str(arguments.spec))}{beside}\n"

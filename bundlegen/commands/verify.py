@@ -37,7 +37,7 @@ def run(arguments: Arguments, console: Console) -> int:
                 else:
                     console.warn(printable(str(each)))
             if not any(each.fatal for each in findings):
-                console.result(f"{path}: good")
+                console.outcome(f"{path}: good")
     return VerificationError.exit_code if failed else EXIT_OK
 
 

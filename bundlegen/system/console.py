@@ -14,23 +14,40 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+def say(text: str) -> None:
+    """A line on standard error. If nobody reads it any more, that changes nothing."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = None  # Python would complain once more at exit
+
+
 class Console:
-    """The two streams. ``quiet`` leaves out progress and remarks, never a result or an error."""
+    """The two streams. ``quiet`` leaves out all but errors and what was asked for.
+
+    A verdict is an exit code: if the reader of either stream has gone (``| head``), what is still to be said is left
+    out, and the command goes on to its end.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
 
     def result(self, text: str) -> None:
-        """A result, as it is. Raises OutputError where standard output takes no more, as on a full disk."""
+        """What was asked for, as it is. Raises OutputError where standard output takes no more, as on a full disk."""
         try:
             print(text, flush=True)
         except BrokenPipeError:
-            raise
+            sys.stdout = None  # print then does nothing, and Python does not complain at exit
         except OSError as error:
             sys.stdout = None  # Python would complain once more at exit
             raise OutputError(
                 f"cannot write the result to standard output: {error.strerror}", hint="free some space and try again"
             ) from error
+
+    def outcome(self, text: str) -> None:
+        """What was done, where it went well. Raises as result."""
+        if not self.quiet:
+            self.result(text)
 
     def data(self, value: Any) -> None:
         """A result as JSON, in ASCII: no terminal is steered by it, and no encoding is in its way. Raises as result."""
@@ -39,17 +56,17 @@ class Console:
     def remark(self, text: str) -> None:
         """Something worth knowing."""
         if not self.quiet:
-            print(f"bundlegen: {text}", file=sys.stderr)
+            say(f"bundlegen: {text}")
 
     def warn(self, text: str) -> None:
         """Something to look at."""
         if not self.quiet:
             label = "\033[33mwarning\033[0m" if _colour() else "warning"
-            print(f"bundlegen: {label}: {text}", file=sys.stderr)
+            say(f"bundlegen: {label}: {text}")
 
     def steps(self) -> Steps:
         """The progress of a long job: a bar per step on a terminal, nothing where output is piped."""
-        return Steps(shown=not self.quiet and sys.stderr.isatty())
+        return Steps(shown=not self.quiet and _on_a_terminal())
 
 
 class Steps:
@@ -95,6 +112,10 @@ class Steps:
         self._progress.update(self._bars[what], completed=done, total=total)
 
 
+def _on_a_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def _colour() -> bool:
     """Colours by https://no-color.org, and only on a terminal."""
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _on_a_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
