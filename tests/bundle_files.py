@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bundlegen import layout
+from bundlegen.bundle.conf import KEYS
 from bundlegen.bundle.pieces import configuration_piece, image_index, image_piece
 from bundlegen.bundle.plan import BundlePlan, Entry, entry
 from bundlegen.bundle.stub import Stub, label
@@ -28,12 +29,11 @@ ls > "$TOLD/unpacked"
 cat images/*.tar 2> /dev/null > "$TOLD/images"
 exit "${CODE:-0}"
 """
-CONF = "ADDRESS BUNDLEGEN_VERSION CHANGE CLUSTER HOST IMAGES_FILE KIND KUBERNETES_VERSION MEMBERS"
 LABEL = label("prod", "create", "infra0")
 
 
 def make(folder: Path, stub: Stub, images: int = 0) -> Path:
-    conf = "".join(f"{key}=''\n" for key in sorted([*CONF.split(), "SEALED"])) + "FORMAT='1'\n"
+    conf = "".join(f"{key.name}='{layout.FORMAT if key.name == 'FORMAT' else ''}'\n" for key in KEYS)
     entries = [
         entry(layout.INSTALLER, INSTALLER, 0o755, "installer"),
         entry(layout.CONF, conf.encode(), 0o600, "conf"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import yaml
 from bundlegen import layout
 from bundlegen.bundle.pieces import configuration_piece
 from bundlegen.bundle.plan import BundlePlan, Entry, entry
-from bundlegen.bundle.stub import Stub, blanked, label
+from bundlegen.bundle.stub import Stub, blanked
 from bundlegen.change.build import Built, Options, build
 from bundlegen.record import make as make_record
 from bundlegen.system.clock import now
@@ -55,10 +56,22 @@ def repack(path: Path, change: Callable[[Entries], None], stub: Callable[[bytes]
     }
     change(entries)
     plan = BundlePlan(bundle.conf["HOST"], tuple(sorted(entries.values(), key=lambda each: each.destination)))
-    pieces = [configuration_piece(plan)]
-    title = label(bundle.conf["CLUSTER"], bundle.conf["CHANGE"], bundle.conf["HOST"])
+    told = _told(entries)
+    title = f"etcd {told['CLUSTER']}, {told['CHANGE']}: {told['HOST'] or 'every host'}"
+    images, whole = [], path.read_bytes()
+    start = len(bundle.stub) + bundle.pieces[0].size
+    for piece in bundle.pieces[1:]:
+        images.append(replace(piece, content=whole[start : start + piece.size]))
+        start += piece.size
+    pieces = [configuration_piece(plan), *images]
     header = Stub("", blanked(bundle.stub)).header(title, pieces)
-    return stub(header) + (pieces[0].content or b"")
+    return stub(header) + b"".join(piece.content or b"" for piece in pieces)
+
+
+def _told(entries: Entries) -> dict[str, str]:
+    """What bundle.conf says by now."""
+    lines = (entries[layout.CONF].content or b"").decode("ascii", "replace").splitlines()
+    return {key: value.strip("'") for key, _, value in (line.partition("=") for line in lines)}
 
 
 def put(entries: Entries, destination: str, content: bytes, mode: int = 0o644) -> None:

@@ -48,6 +48,7 @@ class Key:
 # No component of a path is `.` or `..`.
 _PATH: Final = "(/[.]{0,2}[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*)+"
 _NAME: Final = "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+_CLUSTER_ID: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _NUMBER: Final = "[0-9]{1,12}"
 _PORT: Final = "[0-9]{1,5}"
 _ADDRESS: Final = "[0-9a-f.:]+"
@@ -141,7 +142,7 @@ KEYS: Final = (
         "[][0-9A-Za-z=:/.,-]+", lambda of: of.birth.initial_cluster, base=""),
     Key("INITIAL_STATE", "new", "`--initial-cluster-state` in the manifest, likewise: `new` or `existing`",
         "(new|existing)", lambda of: of.birth.state, base="", before="new"),
-    Key("INITIAL_CLUSTER_TOKEN", "prod-etcd-5c1e6f0a9b3d7e42", "", "[^ ]+", lambda of: of.token, base="",
+    Key("INITIAL_CLUSTER_TOKEN", "prod-etcd-5c1e6f0a9b3d7e42", "", _CLUSTER_ID, lambda of: of.token, base="",
         told="initial cluster token"),
     Key("DATA_DIR", "/var/lib/etcd", "", _PATH, lambda of: of.cluster.etcd.data_dir, told="data folder"),
     Key("PKI_DIR", "/etc/kubernetes/pki", "", _PATH, lambda _: layout.PKI_DIR, fixed=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -126,20 +126,12 @@ def plan_host(
     ``unlock_code``: what the keys are sealed under, empty where they are not.
     """
     content = Content(position, window, images.architecture, images.file, sealed=bool(unlock_code))
-    is_member = host.name in {name for name, _ in position.members_before}
     entries = [
-        *scripts(installer, b"" if is_member else image_script),
-        entry(
-            layout.CONF,
-            renderer.bundle_conf(host, content).encode(),
-            layout.MODE_SECRET,
-            "what is specific to this host",
-        ),
-        *configuration(cluster, host, renderer),
+        *rendered(cluster, host, renderer, installer, image_script, content),
         *sealed(pki_entries(cluster, host, leaves, ca), unlock_code),
+        *image_entries(images),
     ]
-    entries += image_entries(images)
-    return BundlePlan(host.name, tuple(sorted(entries, key=lambda each: each.destination)))
+    return BundlePlan(host.name, in_order(entries))
 
 
 def plan_base(
@@ -156,13 +148,49 @@ def plan_base(
     The arguments are those of :func:`plan_host`; ``renderer`` needs no token, since no text here holds it.
     """
     content = Content(position, None, images.architecture, images.file)
-    entries = [
-        *scripts(installer, image_script),
-        entry(layout.CONF, renderer.base_conf(content).encode(), layout.MODE_SECRET, "what all hosts share"),
-        *shared_configuration(cluster, renderer, layout.BASE_DIR),
-        *image_entries(images),
+    entries = [*rendered_base(cluster, renderer, installer, image_script, content), *image_entries(images)]
+    return BundlePlan(layout.BASE, in_order(entries), layout.KIND_BASE)
+
+
+def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """As MANIFEST has them."""
+    return tuple(sorted(entries, key=lambda each: each.destination))
+
+
+def rendered(
+    cluster: Cluster, host: Host, renderer: Renderer, installer: bytes, image_script: bytes, content: Content
+) -> list[Entry]:
+    """What of a host's bundle follows from the specification and ``content``: all but keys, certificates and images.
+
+    ``verify`` makes these again and compares, so nothing else may have a part in them.
+    """
+    is_member = host.name in {name for name, _ in content.position.members_before}
+    return [
+        *scripts(installer, b"" if is_member else image_script),
+        _conf(renderer.bundle_conf(host, content), "what is specific to this host"),
+        _specification(renderer.specification(host)),
+        *configuration(cluster, host, renderer),
     ]
-    return BundlePlan(layout.BASE, tuple(sorted(entries, key=lambda each: each.destination)), layout.KIND_BASE)
+
+
+def rendered_base(
+    cluster: Cluster, renderer: Renderer, installer: bytes, image_script: bytes, content: Content
+) -> list[Entry]:
+    """The same of the bundle for images."""
+    return [
+        *scripts(installer, image_script),
+        _conf(renderer.base_conf(content), "what all hosts share"),
+        _specification(renderer.base_specification()),
+        *shared_configuration(cluster, renderer, layout.BASE_DIR),
+    ]
+
+
+def _conf(text: str, what: str) -> Entry:
+    return entry(layout.CONF, text.encode(), layout.MODE_SECRET, what)
+
+
+def _specification(content: bytes) -> Entry:
+    return entry(layout.SPECIFICATION, content, layout.MODE_SECRET, "specification that the files are made from")
 
 
 def scripts(installer: bytes, image_script: bytes) -> list[Entry]:

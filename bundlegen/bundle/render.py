@@ -10,6 +10,7 @@ from bundlegen.addresses import loopback_for
 from bundlegen.bundle import conf, member
 from bundlegen.bundle.facts import Content, Facts
 from bundlegen.bundle.kubelet import kubelet_configuration
+from bundlegen.spec import canonical
 from bundlegen.system.jinja import TemplateSource, environment
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Renderer:
         self._cluster = cluster
         self._token = token
         self._births = births or {}
+        self._whole = canonical.tree(cluster)
         self._environment = environment(source)
         self._kube = kubernetes.for_version(cluster.minor)
 
@@ -41,6 +43,14 @@ class Renderer:
     def birth(self, host: Host) -> Birth:
         """With what the member of ``host`` is started for the first time."""
         return self._births.get(host.name) or member.founding(self._cluster)
+
+    def specification(self, host: Host) -> bytes:
+        """``cluster.json``: the specification that the files of ``host`` are made from."""
+        return canonical.dump(canonical.for_host(self._whole, host.name))
+
+    def base_specification(self) -> bytes:
+        """The same of the bundle for images."""
+        return canonical.dump(canonical.for_base(self._whole))
 
     def kubeadm_config(self, host: Host) -> str:
         """``kubeadmcfg.yaml``: kubeadm's two documents, with everything pinned that it would look for elsewhere."""

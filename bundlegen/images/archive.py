@@ -10,7 +10,7 @@ import lzma
 import re
 import tarfile
 import zlib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -21,6 +21,7 @@ from bundlegen.bundle.plan import ImageFile
 from bundlegen.errors import Problem, SpecError
 from bundlegen.images import contents
 from bundlegen.images.contents import Image, ImageError, Part
+from bundlegen.images.listing import listing, machine
 
 _BLOCK: Final = 1 << 20
 _PARTS_MAX: Final = 20000
@@ -29,8 +30,6 @@ _HELD_MAX: Final = 32 << 20
 _UNPACKED_MAX: Final = 64 << 30
 _XZ_MEMORY: Final = 96 << 20
 _HEADERS: Final = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
-# A bare tag, as an OCI layout may have for a name, is none that a runtime keeps: containerd puts the day before it.
-_REFERENCE: Final = re.compile(r"(?=.*[/:@])[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
 _DAMAGED: Final = "is truncated, damaged, or no image archive"
 
 
@@ -95,8 +94,18 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def read(path: Path) -> Archive:
     """The archive at ``path``, every part of it checked. Raises ImageError and OSError."""
+    stream = _Counted(blocks(path))
+    found = _images(stream)
+    return Archive(path, stream.size, stream.digest.hexdigest(), found)
+
+
+def images_of(source: Iterator[bytes]) -> tuple[Image, ...]:
+    """The images in an uncompressed archive that comes in blocks, all of which are taken. Raises ImageError."""
+    return _images(_Counted(source))
+
+
+def _images(stream: _Counted) -> tuple[Image, ...]:
     try:
-        stream = _Counted(blocks(path))
         parts, links = _parts(stream)
     except ImageError:
         raise
@@ -106,7 +115,7 @@ def read(path: Path) -> Archive:
     found = contents.images_in(parts, links)
     while stream.read(_BLOCK):
         pass
-    return Archive(path, stream.size, stream.digest.hexdigest(), found)
+    return found
 
 
 def survey(paths: Sequence[Path], spec: Path) -> Archives:
@@ -124,11 +133,15 @@ def survey(paths: Sequence[Path], spec: Path) -> Archives:
             archives[_name(path, archives)] = archive
     if problems:
         raise SpecError(problems)
+    try:
+        common = machine({str(each.path): each.images for each in archives.values()})
+    except ValueError as error:
+        raise SpecError([Problem(str(spec), "images", str(error), "fetch all of them for one architecture")]) from error
     return Archives(
         tuple(ImageFile(name, each.path, each.sha256, each.size) for name, each in sorted(archives.items())),
         tuple(image for each in archives.values() for image in each.images),
-        _list(archives),
-        _machine(archives.values(), spec),
+        listing({name: each.images for name, each in archives.items()}),
+        common,
     )
 
 
@@ -137,33 +150,6 @@ def _name(path: Path, taken: Container[str]) -> str:
     stem = re.sub(r"\.(gz|xz|bz2|tgz|txz|tbz2?)$", "", path.name)
     name = stem if stem.endswith(".tar") else f"{stem}.tar"
     return name if name not in taken else f"{path.name}.tar"
-
-
-def _list(archives: Mapping[str, Archive]) -> bytes:
-    """The content of images/LIST: ID, archive and name, one line per name of an image, sorted."""
-    lines = {
-        f"{image.config} {name} {reference}\n"
-        for name, archive in archives.items()
-        for image in archive.images
-        for reference in image.names
-        if _REFERENCE.fullmatch(reference)
-    }
-    return "".join(sorted(lines)).encode("ascii")
-
-
-def _machine(archives: Iterable[Archive], spec: Path) -> str:
-    """The one architecture that every archive has; empty where each has several. Raises SpecError for a mixture."""
-    common: set[str] = set()
-    first = ""
-    for archive in archives:
-        machines = {image.machine for image in archive.images}
-        if first and not common & machines:
-            ours, theirs = ", ".join(sorted(common)), ", ".join(sorted(machines))
-            message = f"{first} is for {ours}, {archive.path} for {theirs}: no host can run both"
-            raise SpecError([Problem(str(spec), "images", message, "fetch all of them for one architecture")])
-        common = common & machines if first else machines
-        first = first or str(archive.path)
-    return common.pop() if len(common) == 1 else ""
 
 
 class _Counted(io.RawIOBase):

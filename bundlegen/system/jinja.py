@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
@@ -71,8 +72,9 @@ def yaml_block(tree: Any) -> str:
     return text
 
 
+@lru_cache(maxsize=4)
 def environment(source: TemplateSource) -> Environment:
-    """The Jinja2 environment all templates share, with its filters."""
+    """The Jinja2 environment all templates share, with its filters; made once, as compiling them takes long."""
     made = Environment(
         loader=FunctionLoader(source),
         undefined=StrictUndefined,

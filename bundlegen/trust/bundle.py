@@ -22,7 +22,7 @@ from bundlegen.bundle.pieces import Piece
 from bundlegen.errors import VerificationError
 from bundlegen.trust import image_index
 from bundlegen.trust.image_index import CarriedImage
-from bundlegen.trust.unpack import Contents, Packed, PayloadError, Saver, unpack
+from bundlegen.trust.unpack import Contents, Looked, Packed, PayloadError, Saver, unpack
 
 _STUB_MAX: Final = 256 * 1024
 _MANIFEST_LINE: Final = re.compile(r"(0[0-7]{3}) ([a-z_][a-z0-9_-]*:[a-z_][a-z0-9_-]*) ([0-9a-f]{64}) (\S+)", re.ASCII)
@@ -47,6 +47,7 @@ class Bundle:
     ``files`` holds the small files by their path in the payload, images are hashed only; ``sizes`` has the size of
     every file. ``sha256`` is of the whole file; ``stub`` the text before the pieces; ``digest`` of MANIFEST.
     ``images``: where the image archives are, on board or, as bundle.conf says, in a file beside the bundle.
+    ``looked``: where they were looked at, the images in each archive on board, or why they cannot be told.
     ``sealed``: the destinations whose files are there only in their encrypted form.
     """
 
@@ -57,6 +58,7 @@ class Bundle:
     stub: bytes = field(repr=False)
     pieces: tuple[Piece, ...]
     images: tuple[CarriedImage, ...]
+    looked: Mapping[str, Looked]
     conf: Mapping[str, str]
     manifest: tuple[ManifestLine, ...]
     digest: str
@@ -98,16 +100,17 @@ class Bundle:
         return self.files.get(layout.payload_path(destination))
 
 
-def read(path: Path, *, hashed: str = "", save: Saver | None = None) -> Bundle:
+def read(path: Path, *, hashed: str = "", save: Saver | None = None, looking: bool = False) -> Bundle:
     """The bundle at ``path``, with every sum in it checked.
 
+    ``looking``: what is in image archives is looked at.
     ``hashed``: the SHA-256 of the whole file, from a caller that has just written it; images are then not read again.
     ``save``: images are written there, before anything is known of them.
     Raises VerificationError where it cannot be read, is no bundle, is damaged, or does not agree with itself.
     """
     try:
         with opened(path) as stream:
-            return _read(path, stream, hashed, save)
+            return _read(path, stream, hashed, save, looking=looking)
     except OSError as error:
         raise VerificationError(
             f"cannot read {path}: {error.strerror or error}", hint="name a bundle, such as infra0.run"
@@ -127,7 +130,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bundle:
+def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None, *, looking: bool) -> Bundle:
     status = os.fstat(stream.fileno())
     start = stream.read(_STUB_MAX)
     length = _stub_length(path, start)
@@ -138,7 +141,7 @@ def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bun
     if status.st_size != length + sum(sizes):
         raise _damaged(path, f"it is {status.st_size} bytes long and should be {length + sum(sizes)}")
     whole = hashlib.sha256(stub)
-    contents = Contents(status.st_size)
+    contents = Contents(status.st_size, looking)
     pieces, position = [], length
     archives: list[str] = []
     for number, (size, expected) in enumerate(zip(sizes, sums, strict=True), start=1):
@@ -173,6 +176,7 @@ def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None) -> Bun
         stub=stub,
         pieces=tuple(pieces),
         images=images,
+        looked={name.removeprefix(f"{layout.IMAGES}/"): found for name, found in contents.images.items()},
         conf=conf,
         manifest=manifest,
         digest=digest,
@@ -218,12 +222,10 @@ def _archives(path: Path, number: int, names: AbstractSet[str]) -> list[str]:
 
 
 def _conf(path: Path, content: bytes) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for line in _lines(content):
-        match = _CONF_LINE.fullmatch(line)
-        if match is None or match[1] in values:
-            raise _damaged(path, f"{layout.CONF} holds a line that is not KEY='value'")
-        values[match[1]] = match[2]
+    try:
+        values = told(content)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
     if values.get("FORMAT") != layout.FORMAT:
         raise VerificationError(
             f"{path} is of format {values.get('FORMAT', 'unknown')[:20]}",
@@ -232,6 +234,17 @@ def _conf(path: Path, content: bytes) -> dict[str, str]:
     values = completed(values)
     if lacking := missing(values):
         raise _damaged(path, f"{layout.CONF} lacks {', '.join(lacking)}")
+    return values
+
+
+def told(content: bytes) -> dict[str, str]:
+    """The values in a bundle.conf by key. Raises ValueError, in words, for anything else in it."""
+    values: dict[str, str] = {}
+    for line in _lines(content):
+        match = _CONF_LINE.fullmatch(line)
+        if match is None or match[1] in values:
+            raise ValueError(f"{layout.CONF} holds a line that is not KEY='value'")
+        values[match[1]] = match[2]
     return values
 
 

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-from bundlegen import layout
+from bundlegen import __version__, layout
 from bundlegen.bundle import conf
-from bundlegen.pki.compare import signed_by
-from bundlegen.pki.issue import CURVES, RSA_BITS
+from bundlegen.bundle.plan import Entry
+from bundlegen.pki import catalog
+from bundlegen.pki.compare import differences
+from bundlegen.pki.issue import algorithm_of
 from bundlegen.system.text import stamp
-from bundlegen.trust import certs, expect, known
-from bundlegen.trust.bundle import Bundle
-from bundlegen.trust.expect import CA_CERTIFICATE, CA_KEY, Identity, Wanted
+from bundlegen.trust import certs, known
+from bundlegen.trust.bundle import Bundle, ManifestLine, told
+from bundlegen.trust.remade import CA_CERTIFICATE, CA_KEY, Remade, remake
 
-_ALGORITHMS = (*RSA_BITS, *CURVES)
+_SHOWN: Final = 5
+_SEALED_START: Final = b"Salted__"
+_SEALED_BLOCK: Final = 16
+_SEALED_MAX: Final = 16 << 10
 
 
 def faults(bundle: Bundle, at: datetime) -> Iterator[str]:
     """Sentences: what is wrong with the bundle by itself, at the moment ``at``."""
+    yield from content_faults(bundle)
+    yield from _dates(bundle, at)
+
+
+def content_faults(bundle: Bundle) -> Iterator[str]:
+    """Sentences: in what the bundle is not one that this bundlegen makes, whatever day it is."""
     if fault := known.stub_fault(bundle):
         yield fault
     yield from _installer(bundle)
     if wrong := list(conf.faults(bundle.conf)):
         yield from wrong
         return
+    if bundle.conf["BUNDLEGEN_VERSION"] != __version__:
+        yield (
+            f"was made by bundlegen {bundle.conf['BUNDLEGEN_VERSION']}, which alone can make its files again and so "
+            f"prove them: use that one, this is {__version__}"
+        )
+        return
     try:
-        who = None if bundle.is_base else expect.identity(bundle)
+        made = remake(bundle)
     except ValueError as error:
         yield str(error)
         return
-    state = layout.BASE_DIR if who is None else layout.state_dir(bundle.conf["CLUSTER"])
-    for key, value in {**conf.FIXED, "STATE_DIR": state}.items():
-        if bundle.conf.get(key) != value:
-            yield f"{layout.CONF} has another {key} than {value}"
-    yield from _files(bundle)
-    if who is not None:
-        yield from _pki(bundle, who, at)
+    yield from _files(bundle, made)
+    yield from _images(bundle)
+    yield from _pki(bundle, made)
     yield from _strays(bundle)
 
 
@@ -48,39 +63,56 @@ def _installer(bundle: Bundle) -> Iterator[str]:
         yield f"{layout.INSTALLER} is not the one of any bundlegen known here (the bundle says {says})"
     elif version != says:
         yield f"{layout.INSTALLER} is that of bundlegen {version}, and the bundle says it was made by {says}"
-    image = known.digest(bundle, layout.IMAGE_SCRIPT)
-    if not image and digest == known.own_installer() and not expect.is_member(bundle):
-        yield f"{layout.IMAGE_SCRIPT} is missing"
-    elif image and image != known.own_image_script():
-        yield f"{layout.IMAGE_SCRIPT} is not the one of this bundlegen"
 
 
-def _files(bundle: Bundle) -> Iterator[str]:
-    """Exactly the files, modes and owners that the catalogue gives this host."""
-    wanted = expect.files(bundle)
+def _files(bundle: Bundle, made: Remade) -> Iterator[str]:
+    """Just the files that this host has, with their modes, owners and bytes."""
+    wanted = {entry.destination: entry for entry in made.plan.entries}
     for missing in sorted(wanted.keys() - bundle.destinations):
-        yield f"{missing or 'kubelet configuration'} is missing"
-    sealed = {layout.sealed_path(name) for name in bundle.sealed}
-    allowed = wanted | dict.fromkeys(sealed, layout.MODE_SECRET) | {layout.IMAGE_SCRIPT: layout.MODE_PLAIN}
-    if not bundle.is_base:
-        allowed[CA_KEY] = layout.MODE_KEY
+        yield f"{missing} is missing"
     whose = "for images" if bundle.is_base else "of this host"
     for line in bundle.manifest:
-        name = line.destination
-        mode = layout.MODE_PLAIN if name.startswith(f"{layout.IMAGES}/") else allowed.get(name)
-        if mode is None:
-            kind = "a private key" if _looks_secret(bundle, name) else "a file"
-            yield f"holds {kind} that a bundle {whose} does not have: {name}"
-        elif line.mode != mode:
-            if line.mode & 0o077 and mode & 0o077 == 0 and name.endswith(".key"):
-                yield f"{name} would be readable by others on the host: mode {line.mode:04o}, not {mode:04o}"
-            else:
-                yield f"{name} has mode {line.mode:04o}, not {mode:04o}"
-        if line.owner != layout.OWNER:
-            yield f"{name} would belong to {line.owner}, not {layout.OWNER}"
-        unsealed = name.startswith("/") and name.endswith(".key") and name not in bundle.sealed
-        if unsealed and bundle.conf["SEALED"] == "yes":
-            yield f"{name} is not sealed, though the bundle says that its keys are"
+        entry = wanted.get(line.destination)
+        if entry is None:
+            kind = "a private key" if _looks_secret(bundle, line.destination) else "a file"
+            yield f"holds {kind} that a bundle {whose} does not have: {line.destination}"
+        else:
+            yield from _file(bundle, line, entry)
+
+
+def _file(bundle: Bundle, line: ManifestLine, entry: Entry) -> Iterator[str]:
+    name = line.destination
+    if line.mode != entry.mode:
+        if line.mode & 0o077 and entry.mode & 0o077 == 0 and name.endswith(".key"):
+            yield f"{name} would be readable by others on the host: mode {line.mode:04o}, not {entry.mode:04o}"
+        else:
+            yield f"{name} has mode {line.mode:04o}, not {entry.mode:04o}"
+    if line.owner != layout.OWNER:
+        yield f"{name} would belong to {line.owner}, not {layout.OWNER}"
+    if entry.private and (bundle.conf["SEALED"] == "yes") != (name in bundle.sealed):
+        yield f"{name} is not sealed, though the bundle says that its keys are"
+    if line.sha256 != entry.sha256 and name != layout.INSTALLER:
+        yield from _conf(bundle, entry) if name == layout.CONF else [_other(name)]
+
+
+def _other(name: str) -> str:
+    if name == layout.IMAGE_SCRIPT:
+        return f"{name} is not the one of this bundlegen"
+    if name == layout.IMAGE_LIST:
+        return f"{name} does not say what is in the image archives"
+    return f"{name} is not what bundlegen {__version__} makes of the {layout.SPECIFICATION} in this bundle"
+
+
+def _conf(bundle: Bundle, entry: Entry) -> Iterator[str]:
+    """Which keys of bundle.conf are not as they follow, or that it is not written as it is."""
+    again = told(entry.content or b"")
+    differing = [key for key, value in again.items() if bundle.conf[key] != value]
+    for key in differing[:_SHOWN]:
+        yield f"{layout.CONF} has {key}={bundle.conf[key][:80]!r}, and {again[key][:80]!r} follows from what it holds"
+    if len(differing) > _SHOWN:
+        yield f"{layout.CONF} differs in {len(differing) - _SHOWN} more keys"
+    if not differing:
+        yield f"{layout.CONF} is not written as bundlegen {__version__} writes it"
 
 
 def _looks_secret(bundle: Bundle, name: str) -> bool:
@@ -94,9 +126,15 @@ def _strays(bundle: Bundle) -> Iterator[str]:
             yield f"{name} holds a private key, which does not belong there"
 
 
-def _pki(bundle: Bundle, who: Identity, at: datetime) -> Iterator[str]:
+def _images(bundle: Bundle) -> Iterator[str]:
+    yield from (f"{layout.IMAGES}/{name} {why}" for name, why in sorted(bundle.looked.items()) if isinstance(why, str))
+
+
+def _pki(bundle: Bundle, made: Remade) -> Iterator[str]:
     found: dict[str, certs.Certificate] = {}
-    for path in sorted(name for name in expect.files(bundle) if name.endswith(".crt") and name in bundle.destinations):
+    for path in sorted(entry.destination for entry in made.plan.entries if entry.destination.endswith(".crt")):
+        if path not in bundle.destinations:
+            continue
         try:
             found[path] = certs.certificate(bundle.content(path) or b"")
         except ValueError as error:
@@ -106,56 +144,39 @@ def _pki(bundle: Bundle, who: Identity, at: datetime) -> Iterator[str]:
             yield f"{path} holds more than one certificate, or something else"
     ca = found.get(CA_CERTIFICATE)
     if ca is not None:
-        yield from _ca(ca)
-        yield from _dates(CA_CERTIFICATE, ca, at)
+        yield from (f"{CA_CERTIFICATE} {wrong}" for wrong in _ca(ca, made))
         if CA_KEY in bundle.destinations:
             yield from _key(bundle, CA_KEY, ca)
-    for wanted in expect.leaves(who):
-        leaf = found.get(wanted.path)
-        if leaf is not None:
-            yield from _leaf(wanted, leaf, ca)
-            yield from _dates(wanted.path, leaf, at)
-            yield from _key(bundle, wanted.key_path, leaf)
-    if found:
-        yield from _window(bundle, found.values())
+    for request in made.requests:
+        path = layout.pki_path(f"{request.base_name}.crt")
+        if path in found:
+            if ca is not None:
+                yield from (f"{path} {wrong}" for wrong in differences(request, found[path].x509, ca.x509))
+            yield from _key(bundle, layout.pki_path(f"{request.base_name}.key"), found[path])
 
 
-def _ca(ca: certs.Certificate) -> Iterator[str]:
+def _ca(ca: certs.Certificate, made: Remade) -> Iterator[str]:
+    """What is wrong with the CA; of one that was brought along, no more is known than that it is one."""
+    pin = made.cluster.pki.ca_fingerprint
+    if pin is not None and ca.info.fingerprint != pin:
+        yield f"is not the CA that {layout.SPECIFICATION} demands"
     if not ca.info.is_ca:
-        yield f"{CA_CERTIFICATE} is not a certificate of an authority"
-
-
-def _leaf(wanted: Wanted, leaf: certs.Certificate, ca: certs.Certificate | None) -> Iterator[str]:
-    path, info = wanted.path, leaf.info
-    if ca is not None and not signed_by(leaf.x509, ca.x509):
-        yield f"{path} is not signed by the CA in this bundle"
-    if info.is_ca:
-        yield f"{path} is a certificate of an authority"
-    if info.subject != wanted.subject:
-        yield f"{path} is for {info.subject}, not {wanted.subject}"
-    if info.usages != wanted.spec.usages:
-        yield f"{path} is for {_listed(info.usages)}, not {_listed(wanted.spec.usages)}"
-    if set(info.sans) != set(wanted.sans) or len(info.sans) != len(wanted.sans):
-        yield f"{path} is for the names {_listed(info.sans)}; this host's are {_listed(wanted.sans)}"
-    if info.algorithm not in _ALGORITHMS:
-        yield f"{path} has a kind of key that bundlegen does not make: {info.algorithm}"
-
-
-def _listed(items: tuple[str, ...]) -> str:
-    return ", ".join(items) or "none"
-
-
-def _dates(path: str, certificate: certs.Certificate, at: datetime) -> Iterator[str]:
-    info = certificate.info
-    if at > info.not_after:
-        yield f"{path} expired on {stamp(info.not_after)}, before {stamp(at)}"
-    elif at < info.not_before:
-        yield f"{path} is not valid before {stamp(info.not_before)}, after {stamp(at)}"
+        yield "is not a certificate of an authority"
+    elif made.cluster.pki.ca_files is None:
+        # The store's CA stays where pki.encryptionAlgorithm changes.
+        algorithm = algorithm_of(ca.x509.public_key()) or "none"
+        yield from differences(replace(catalog.ca_request(made.cluster), algorithm=algorithm), ca.x509, None)
 
 
 def _key(bundle: Bundle, path: str, certificate: certs.Certificate) -> Iterator[str]:
+    if path in bundle.sealed:
+        box = bundle.files[layout.sealed_path(path)]
+        whole = len(box) % _SEALED_BLOCK == 0 and 2 * _SEALED_BLOCK <= len(box) <= _SEALED_MAX
+        if not box.startswith(_SEALED_START) or not whole:
+            yield f"{layout.sealed_path(path)} is not a sealed key"
+        return
     content = bundle.content(path)
-    if path in bundle.sealed or content is None:
+    if content is None:
         return
     try:
         fingerprint = certs.key_fingerprint(content)
@@ -166,11 +187,16 @@ def _key(bundle: Bundle, path: str, certificate: certs.Certificate) -> Iterator[
         yield f"{path} is not the key of the certificate beside it"
 
 
-def _window(bundle: Bundle, found: Collection[certs.Certificate]) -> Iterator[str]:
-    start = max(each.info.not_before for each in found)
-    end = min(each.info.not_after for each in found)
-    if (bundle.conf.get("NOT_BEFORE"), bundle.conf.get("NOT_AFTER")) != (
-        str(int(start.timestamp())),
-        str(int(end.timestamp())),
-    ):
-        yield f"{layout.CONF} names another period of validity than its certificates have"
+def _dates(bundle: Bundle, at: datetime) -> Iterator[str]:
+    """Every certificate that can be read is valid at that moment."""
+    for line in bundle.manifest:
+        if not (line.destination.startswith("/") and line.destination.endswith(".crt")):
+            continue
+        try:
+            info = certs.certificate(bundle.content(line.destination) or b"").info
+        except ValueError:
+            continue
+        if at > info.not_after:
+            yield f"{line.destination} expired on {stamp(info.not_after)}, before {stamp(at)}"
+        elif at < info.not_before:
+            yield f"{line.destination} is not valid before {stamp(info.not_before)}, after {stamp(at)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,8 +35,8 @@ def keys(bundle: Bundle) -> dict[str, str]:
     return {line.destination: _key(bundle, line.destination) for line in bundle.manifest if _is_key(line.destination)}
 
 
-def data(bundle: Bundle, now: datetime) -> dict[str, Any]:
-    """Everything worth knowing, for machines; no secret in it."""
+def data(bundle: Bundle, now: datetime, faults: Sequence[str]) -> dict[str, Any]:
+    """Everything worth knowing, for machines; no secret in it. ``faults``: in what bundlegen does not make it so."""
     fingerprints = keys(bundle)
     installer = known.digest(bundle, layout.INSTALLER)
     return {
@@ -44,6 +45,7 @@ def data(bundle: Bundle, now: datetime) -> dict[str, Any]:
         "sha256": bundle.sha256,
         "payloadDigest": bundle.digest,
         "stubKnown": not known.stub_fault(bundle),
+        "faults": list(faults),
         "installer": {"sha256": installer, "bundlegen": known.installer_version(installer) or None},
         "conf": dict(bundle.conf),
         "images": [
@@ -68,8 +70,8 @@ def data(bundle: Bundle, now: datetime) -> dict[str, Any]:
     }
 
 
-def text(bundle: Bundle, now: datetime) -> str:
-    """Everything worth knowing, for people; no secret in it."""
+def text(bundle: Bundle, now: datetime, faults: Sequence[str]) -> str:
+    """Everything worth knowing, for people; no secret in it. ``faults``: in what bundlegen does not make it so."""
     conf = bundle.conf
     lines = [
         f"{bundle.path}: {size(bundle.size)}, SHA-256 {bundle.sha256}",
@@ -77,6 +79,7 @@ def text(bundle: Bundle, now: datetime) -> str:
         f"Kubernetes {conf['KUBERNETES_VERSION']}, made by bundlegen {conf['BUNDLEGEN_VERSION']}",
         f"payload digest {bundle.digest}",
         *_programs(bundle),
+        *_proven(faults),
         *(
             f"image {image.archive}: {size(image.size)} compressed, {_image_place(bundle)}, SHA-256 {image.sha256}"
             for image in bundle.images
@@ -134,6 +137,12 @@ def _programs(bundle: Bundle) -> list[str]:
         *([f"{layout.IMAGE_SCRIPT} {image}: {own}"] if image else []),
         f"stub: {fault or 'the one that bundlegen writes'}",
     ]
+
+
+def _proven(faults: Sequence[str]) -> list[str]:
+    if not faults:
+        return [f"files: each is what bundlegen makes of {layout.SPECIFICATION}, keys, certificates and images apart"]
+    return ["NOT WHAT BUNDLEGEN MAKES:", *(f"  {sentence}" for sentence in faults)]
 
 
 def _certificate_row(path: str, info: CertInfo, now: datetime) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from typing import IO, Final, TypeAlias
 
 from bundlegen import layout
 from bundlegen.bundle import pieces
+from bundlegen.images.archive import images_of
+from bundlegen.images.contents import Image, ImageError
 
 _BLOCK: Final = 1 << 18
 _NAME_MAX: Final = 4096
@@ -31,6 +33,10 @@ Saver: TypeAlias = Callable[[str], IO[bytes]]
 """Opens the file that an image, by its path in the payload, is to be written to."""
 
 
+Looked: TypeAlias = tuple[Image, ...] | str
+"""The images in an archive, or why they cannot be told, in words that continue the archive's name."""
+
+
 class PayloadError(ValueError):
     """Why the payload is none of bundlegen's, in words that continue "its payload"."""
 
@@ -39,11 +45,14 @@ class PayloadError(ValueError):
 class Contents:
     """What the pieces hold.
 
-    ``files`` has the small files by their path in the payload, images are only hashed; ``sizes`` and ``sums`` have
-    all. A file whose piece was not read to its end has no sum.
+    ``files`` has the small files by their path in the payload, image archives are only hashed; ``sizes`` and ``sums``
+    have all. A file whose piece was not read to its end has no sum. ``looking``: what is in image archives is looked
+    at, and is then in ``images`` by their path.
     """
 
     size: int
+    looking: bool = False
+    images: dict[str, Looked] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     sizes: dict[str, int] = field(default_factory=dict)
     sums: dict[str, str] = field(default_factory=dict)
@@ -185,7 +194,9 @@ def _name(raw: bytes) -> str:
 
 def _file(source: _Unpacked, contents: Contents, name: str, size: int, save: Saver | None) -> None:
     if layout.is_archive(name):
-        if save is None:
+        if contents.looking:
+            contents.sums[name] = _look(source, contents, name, size)
+        elif save is None:
             contents.sums[name] = _copy(source, size, lambda _block: None)
         else:
             with save(name) as target:
@@ -198,6 +209,47 @@ def _file(source: _Unpacked, contents: Contents, name: str, size: int, save: Sav
         contents.files[name] = b"".join(blocks)
     if any(source.take(-size % tarfile.BLOCKSIZE)):
         raise PayloadError("holds something between its files")
+
+
+class _File:
+    """The blocks of one file, hashed as they are taken, by whoever reads it as an archive: what fails is kept."""
+
+    def __init__(self, source: _Unpacked, size: int) -> None:
+        self._source = source
+        self._left = size
+        self.digest = hashlib.sha256()
+        self.failed: PayloadError | zlib.error | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.failed is not None or not self._left:
+            raise StopIteration
+        try:
+            block = self._source.take(min(self._left, _BLOCK))
+        except (PayloadError, zlib.error) as error:
+            self.failed = error
+            raise StopIteration from error
+        if not block:
+            self.failed = PayloadError("ends early")
+            raise StopIteration
+        self._left -= len(block)
+        self.digest.update(block)
+        return block
+
+
+def _look(source: _Unpacked, contents: Contents, name: str, size: int) -> str:
+    file = _File(source, size)
+    try:
+        contents.images[name] = images_of(file)
+    except ImageError as error:
+        contents.images[name] = error.message
+    for _ in file:
+        pass
+    if file.failed is not None:
+        raise file.failed
+    return file.digest.hexdigest()
 
 
 def _copy(source: _Unpacked, size: int, write: Callable[[bytes], object]) -> str:

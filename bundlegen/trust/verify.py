@@ -12,8 +12,8 @@ from bundlegen.errors import VerificationError
 from bundlegen.system.files import file_sum
 from bundlegen.trust import check_folder, shared_images, sign
 from bundlegen.trust.bundle import Bundle, read
-from bundlegen.trust.expect import CA_KEY
 from bundlegen.trust.finding import Finding
+from bundlegen.trust.remade import CA_KEY
 
 
 def verify(path: Path, at: datetime, *, allowed: Path | None = None, signer: str = "") -> list[Finding]:
@@ -41,7 +41,7 @@ def _bundle(path: Path, at: datetime, allowed: Path | None, signer: str) -> Iter
                 return
         else:
             yield Finding(path.name, f"there is no {layout.SUMS} beside it: who made it is not known", fatal=False)
-        bundle = read(path)
+        bundle = read(path, looking=True)
     except VerificationError as error:
         yield Finding(path.name, error.message)
         return

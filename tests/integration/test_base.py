@@ -22,6 +22,7 @@ SHARED = {
     "install.sh": 0o755,
     "image.sh": 0o644,
     "bundle.conf": 0o600,
+    "cluster.json": 0o600,
     "firstboot/bundlegen-firstboot.service": 0o644,
     "firstboot/firstboot.conf": 0o644,
     "/etc/systemd/system/kubelet.service.d/kubelet.conf": 0o644,
@@ -60,7 +61,7 @@ def test_it_holds_just_what_hosts_share(change: Path) -> None:
     assert {line.destination: line.mode for line in base.manifest} == SHARED
     assert {line.owner for line in base.manifest} == {"root:root"}
     hosts = [read(change, host) for host in HOSTS]
-    for name in SHARED.keys() - {"bundle.conf", "firstboot/bundlegen-firstboot.service"}:
+    for name in SHARED.keys() - {"bundle.conf", "cluster.json", "firstboot/bundlegen-firstboot.service"}:
         assert {each.content(name) for each in hosts} == {base.content(name)}, name
 
 
@@ -129,7 +130,9 @@ def test_plan_lists_it(folder: Path) -> None:
     done = run(folder, "plan", "cluster.yaml", "--base", "--json")
     found = json.loads(done.stdout)["base"]
     assert found["bundle"] == "base.run"
-    assert {file["path"] for file in found["files"]} == SHARED.keys() - {"install.sh", "image.sh", "bundle.conf"}
+    assert {file["path"] for file in found["files"]} == SHARED.keys() - {
+        *("install.sh", "image.sh", "bundle.conf", "cluster.json")
+    }
     assert "base.run: 7 files for images of all hosts" in run(folder, "plan", "cluster.yaml", "--base").stdout
     assert json.loads(run(folder, "plan", "cluster.yaml", "--json").stdout)["base"] is None
 

@@ -44,6 +44,7 @@ def test_a_host_gets_the_files_of_the_guide_and_no_other(built: Path, host: str)
         "install.sh": 0o755,
         "image.sh": 0o644,
         "bundle.conf": 0o600,
+        "cluster.json": 0o600,
         layout.FIRSTBOOT_SERVICE: 0o644,
         layout.FIRSTBOOT_CONF: 0o644,
         layout.KUBEADM_CONFIG: 0o600,
@@ -234,7 +235,7 @@ def test_plan_names_what_build_makes_and_writes_nothing(tmp_path: Path) -> None:
         assert {(file["path"], file["mode"]) for file in host["files"]} == {
             (line.destination, f"{line.mode:04o}")
             for line in found.manifest
-            if line.destination not in (layout.INSTALLER, layout.IMAGE_SCRIPT, layout.CONF)
+            if line.destination not in (layout.INSTALLER, layout.IMAGE_SCRIPT, layout.CONF, layout.SPECIFICATION)
         }
     assert json.loads(run(tmp_path, "plan", "cluster.yaml", "--json").stdout)["issue"] == []
 

@@ -25,6 +25,7 @@ from bundlegen.errors import BundlegenError, VerificationError
 from bundlegen.system.clock import now
 from bundlegen.trust import show
 from bundlegen.trust.bundle import read
+from bundlegen.trust.check_bundle import content_faults
 from bundlegen.trust.extract import extract
 from bundlegen.trust.verify import verify
 from tests.trust_cases import make, put, repack
@@ -196,9 +197,10 @@ def survive(content: bytes, place: Path) -> str:
 
 
 def _inspect(path: Path) -> None:
-    bundle = read(path)
-    assert "\x1b" not in show.text(bundle, now())
-    show.data(bundle, now())
+    bundle = read(path, looking=True)
+    faults = list(content_faults(bundle))
+    assert "\x1b" not in show.text(bundle, now(), faults)
+    show.data(bundle, now(), faults)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

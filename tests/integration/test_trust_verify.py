@@ -108,18 +108,15 @@ def other(path: str, of: str):
     [
         (
             other(f"{PKI}/etcd/server.crt", f"{PKI}/etcd/server.crt"),
-            f"{PKI}/etcd/server.crt is for CN=infra0, not CN=infra1",
+            f"{PKI}/etcd/server.crt is for another subject: CN=infra0, not CN=infra1",
         ),
         (
             other(f"{PKI}/etcd/server.crt", f"{PKI}/etcd/server.crt"),
-            (
-                f"{PKI}/etcd/server.crt is for the names DNS:infra0, DNS:localhost, IP:10.0.0.6, IP:127.0.0.1, IP:::1; "
-                "this host's are DNS:infra1, DNS:localhost, IP:10.0.0.7, IP:127.0.0.1, IP:::1"
-            ),
+            f"{PKI}/etcd/server.crt has other names or addresses (SANs) than asked for",
         ),
         (
             other(f"{PKI}/etcd/server.crt", f"{PKI}/apiserver-etcd-client.crt"),
-            f"{PKI}/etcd/server.crt is for clientAuth, not serverAuth, clientAuth",
+            f"{PKI}/etcd/server.crt is for another subject: CN=kube-apiserver-etcd-client, not CN=infra1",
         ),
         (
             other(f"{PKI}/etcd/server.key", f"{PKI}/etcd/peer.key"),
@@ -127,7 +124,7 @@ def other(path: str, of: str):
         ),
         (
             other(f"{PKI}/etcd/ca.crt", f"{PKI}/etcd/peer.crt"),
-            f"{PKI}/etcd/peer.crt is not signed by the CA in this bundle",
+            f"{PKI}/etcd/peer.crt is not signed by this cluster's CA",
         ),
         (
             other(f"{PKI}/etcd/ca.crt", f"{PKI}/etcd/peer.crt"),
@@ -175,16 +172,19 @@ def other(path: str, of: str):
                 (entries[layout.CONF].content or b"").replace(b"10.0.0.7'", b"10.0.0.9'"),
                 layout.MODE_SECRET,
             ),
-            "bundle.conf names an address that is not this host's",
+            "bundle.conf has ADDRESS='10.0.0.9', and '10.0.0.7' follows from what it holds",
         ),
         (
             lambda _, entries: put(
                 entries,
                 layout.CONF,
-                (entries[layout.CONF].content or b"").replace(b"STATE_DIR='/var/lib", b"STATE_DIR='/home"),
+                (entries[layout.CONF].content or b"").replace(b"STATE_DIR='/var/lib", b"STATE_DIR='/opt"),
                 layout.MODE_SECRET,
             ),
-            "bundle.conf has another STATE_DIR than /var/lib/bundlegen/prod",
+            (
+                "bundle.conf has STATE_DIR='/opt/bundlegen/prod', and '/var/lib/bundlegen/prod' follows "
+                "from what it holds"
+            ),
         ),
         (
             lambda _, entries: put(
@@ -193,12 +193,13 @@ def other(path: str, of: str):
                 (entries[layout.CONF].content or b"").replace(b"NOT_AFTER='1", b"NOT_AFTER='2"),
                 layout.MODE_SECRET,
             ),
-            "bundle.conf names another period of validity than its certificates have",
+            "bundle.conf has NOT_AFTER=",
         ),
     ],
 )
 def test_each_fault_has_its_sentence(change: Path, how, expected: str) -> None:
-    assert f"infra1.run: {expected}" in spoil(change, lambda entries: how(change, entries) and None)
+    found = spoil(change, lambda entries: how(change, entries) and None)
+    assert [each for each in found if each.startswith(f"infra1.run: {expected}")], found
 
 
 def test_dates(built: Path) -> None:
