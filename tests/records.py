@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bundlegen import layout
 from bundlegen.bundle import finished
+from bundlegen.bundle.effects import Effect, restarts
+from bundlegen.bundle.facts import Position
 from bundlegen.bundle.plan import BundlePlan, entry
+from bundlegen.operations.table import named
 from bundlegen.pki import catalog
 from bundlegen.pki.certinfo import CertInfo
-from bundlegen.record import make
+from bundlegen.record import make, schema, write
+from bundlegen.record.schema import Change
+from bundlegen.record.story import Story
 from bundlegen.spec.check import parse
 from bundlegen.spec.model import Cluster
+from bundlegen.system import resources
 from bundlegen.system.text import stamp
 
 ISSUED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -74,6 +81,43 @@ def change(made: Cluster, **options: Any) -> dict[str, Any]:
         setting=options.get("setting", make.FIRST_DAY),
         compared_with=options.get("compared_with"),
     ).data()
+
+
+def configured(count: int = 3, *, hosts: Sequence[int] | None = None, effect: Effect = "pod", **kind: Any) -> Any:
+    """The record of a second change: a flag of etcd, on the hosts of these numbers, all by default.
+
+    ``effect``: what that costs; ``ran``: the hosts of which a receipt of the first change is known.
+    """
+    ran = kind.pop("ran", ())
+    made = cluster(count, **kind)
+    names = [host.name for host in made.hosts]
+    chosen = names if hosts is None else [names[index] for index in hosts]
+    edit = schema.Edit(field="etcd.extraArgs.snapshot-count", old="", new="5000")
+    file = schema.Replaced(
+        path=layout.KUBEADM_CONFIG, effect=effect, why="kubeadm makes the static Pod manifest from it"
+    )
+    flag = schema.Difference(what="etcd flag --snapshot-count", old="", new="5000")
+    compared = [
+        schema.ComparedHost(name=name, changes=(flag,), restarts=restarts([effect]), files=(file,)) for name in chosen
+    ]
+    setting = make.Setting(
+        change="2-configure",
+        number=2,
+        operation="configure",
+        after=layout.FIRST_CHANGE,
+        before=made,
+        positions=dict.fromkeys(names, Position("2-configure", 2, "configure", "create", "create")),
+        ran=frozenset(ran),
+        differences=(edit,),
+    )
+    return change(
+        made,
+        hosts=chosen,
+        setting=setting,
+        compared_with=schema.Compared(
+            change="create", sha256=None, hosts_gone=(), hosts_added=(), hosts=tuple(compared)
+        ),
+    )
 
 
 def ca() -> CertInfo:
@@ -138,3 +182,20 @@ def sealed(content: dict[str, Any]) -> bytes:
     """``content`` as a receipt: two-space JSON whose last line is the digest of all above it."""
     body = json.dumps(content, indent=2).removesuffix("\n}") + ",\n"
     return f'{body}  "receiptDigest": "{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n'.encode()
+
+
+def rendered(made: dict[str, Any]) -> dict[str, bytes]:
+    """Every document of a record, by its name, with the story of its operation."""
+    return write.render(Change.model_validate(made), resources.template_text, story_of(made))
+
+
+def story_of(made: dict[str, Any]) -> Story:
+    """The story of a record's operation."""
+    operation = named(made["operation"])
+    assert operation is not None
+    return operation.story
+
+
+def texts(files: dict[str, bytes]) -> str:
+    """CHANGE.md and its annex."""
+    return "\n".join(files[name].decode() for name in ("CHANGE.md", "CHANGE-annex.md") if name in files)

@@ -26,11 +26,12 @@ class Points:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows below a head; the first column names the row."""
+    """Rows below a head; the first column names the row. ``bulky``: where a text may only be so long, it goes first."""
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    bulky: bool = False
 
 
 @dataclass(frozen=True)

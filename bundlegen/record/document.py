@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from bundlegen import layout
-from bundlegen.record import pictures, steps, tables
+from bundlegen.record import base, checksums, differences, pictures, tables
 from bundlegen.record.blocks import Block, Document, Paragraph, Picture, Points, Section, Table
 from bundlegen.record.schema import Change
 from bundlegen.record.story import Story
@@ -26,6 +26,7 @@ def document(change: Change, story: Story) -> Document:
     """The whole record of ``change``; ``story`` is that of its operation."""
     sections = [
         Section("summary", "Summary", story.summary(change)),
+        *_changes(change),
         Section("risk", "Risk and impact", story.risk(change)),
         Section("before", "Checks beforehand", story.before(change)),
         Section("execution", "Execution, host by host", story.execution(change)),
@@ -35,22 +36,11 @@ def document(change: Change, story: Story) -> Document:
         Section("certificates", "Certificates", _certificates(change)),
         Section("files", "Files per host", tables.files(change)),
         *_base(change),
-        *_compared(change),
         Section("secrets", "Where secrets are, and are not", _secrets(change)),
-        Section("checksums", "Checksums and signature", steps.checksums(change)),
+        Section("checksums", "Checksums and signature", checksums.checksums(change)),
         Section("versions", "Versions", _versions(change)),
     ]
     return Document(story.title(change), tuple(sections))
-
-
-def quorum(members: int) -> int:
-    """How many of ``members`` must run for the cluster to work."""
-    return members // 2 + 1
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 host``, ``3 hosts``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _cluster(change: Change) -> tuple[Block, ...]:
@@ -82,14 +72,15 @@ def _certificates(change: Change) -> tuple[Block, ...]:
     )
 
 
-def _compared(change: Change) -> Iterator[Section]:
-    if change.compared_with is not None:
-        yield Section("compared", "Compared with the previous change", tables.compared(change.compared_with))
+def _changes(change: Change) -> Iterator[Section]:
+    told = differences.told(change)
+    if told:
+        yield Section("changes", "What changes", told)
 
 
 def _base(change: Change) -> Iterator[Section]:
     if change.base is not None:
-        yield Section("base", "The image that hosts share", steps.base(change.base, change.images))
+        yield Section("base", "The image that hosts share", base.base(change.base, change.images))
 
 
 def _secrets(change: Change) -> tuple[Block, ...]:
@@ -101,8 +92,8 @@ def _secrets(change: Change) -> tuple[Block, ...]:
         "only to its host, and delete it from tickets and sticks afterwards."
     )
     ca = (
-        "The CA's private key is in no bundle; it stays in the generator's store."
-        if change.ca_key_host is None
+        "The CA's private key is in no bundle of this change; it stays in the generator's store."
+        if change.ca_key_host not in [host.name for host in change.hosts]
         else f"The CA's private key is in the bundle of {change.ca_key_host} and in no other: whoever has that one can "
         "make certificates for the whole cluster."
     )
@@ -129,6 +120,7 @@ def _secrets(change: Change) -> tuple[Block, ...]:
                 (f"`{host.bundle}`", str(len(files)), ", ".join(f"`{file.path}`" for file in files))
                 for host, files in keys
             ),
+            bulky=True,
         ),
     )
 

@@ -5,13 +5,17 @@ Its own Jinja2 environment, in which everything is escaped; the pictures come in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bundlegen.record.blocks import Document, spans
+from bundlegen.record.blocks import Document, Table, spans
 
+_WHOLE: Final = 16
+_PIECE: Final = 32
 PAGE = "change/change.html.j2"
 STYLE = "change/style.css"
 
@@ -27,11 +31,38 @@ def render(document: Document, source: Callable[[str], str]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"inline": inline, "svg": Markup}
-    environment.tests |= {"kind": lambda block, name: type(block).__name__ == name}
+    environment.tests |= {"kind": lambda block, name: type(block).__name__ == name, "wide": _wide}
     return environment.get_template(PAGE).render(document=document, style=Markup(source(STYLE)))  # noqa: S704 - ours
 
 
 def inline(text: str) -> Markup:
-    """``text`` escaped, with its code marked as such."""
-    pieces = [Markup("<code>{}</code>").format(words) if code else escape(words) for code, words in spans(text)]
+    """``text`` escaped, with its code marked as such, and long words told where they may be broken."""
+    pieces = [
+        Markup("<code>{}</code>").format(breakable(words)) if code else breakable(words) for code, words in spans(text)
+    ]
     return Markup("").join(pieces)
+
+
+def _wide(table: Table) -> bool:
+    """Whether its rows need a wide window to be read side by side."""
+    return len(table.head) > 2 or any(len(word) > _PIECE for row in table.rows for cell in row for word in cell.split())
+
+
+def breakable(text: str) -> Markup:
+    """``text`` escaped; a word that a narrow column cannot hold may be broken after a mark, or in equal pieces.
+
+    A break is offered and not made: what is copied from the page is the word as it is.
+    """
+    return Markup("").join(_broken(word) for word in re.split(r"(\s+)", text))
+
+
+def _broken(word: str) -> Markup:
+    if len(word) <= _WHOLE:
+        # A browser breaks words at their hyphens.
+        return Markup('<span class="whole">{}</span>').format(word) if "-" in word else escape(word)
+    pieces = [
+        part[start : start + _PIECE]
+        for part in re.findall(r"[./:=,@_-]*[^./:=,@_-]+[./:=,@_-]*|.+", word)
+        for start in range(0, len(part), _PIECE)
+    ]
+    return Markup("<wbr>").join(pieces)

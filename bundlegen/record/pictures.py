@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from bundlegen.record import tables
-from bundlegen.record.schema import Change, Host
+from bundlegen.record.schema import Address, Change
 
 WIDTH: Final = 740
 _LINE: Final = 17
@@ -36,7 +36,7 @@ def cluster(change: Change) -> str:
     shapes: list[str] = []
     middles: list[float] = []
     top = 8.0
-    for host in change.hosts:
+    for host in change.addresses:
         height = _card(shapes, change, host, top)
         middles.append(top + height / 2)
         top += height + 14
@@ -66,11 +66,11 @@ _METRICS_ON: Final = {
 
 def cluster_words(change: Change) -> str:
     """The cluster picture in words."""
-    names = "; ".join(f"{host.name} at {host.address}" for host in change.hosts)
+    names = "; ".join(f"{host.name} at {host.address}" for host in change.addresses)
     ports = change.ports
     peers = (
         f" Each member talks to each other member on port {ports.peer}, both showing etcd/peer.crt."
-        if len(change.hosts) > 1
+        if len(change.addresses) > 1
         else ""
     )
     return (
@@ -144,7 +144,7 @@ def wrapped(text: str, letters: int) -> list[str]:
     return [*lines, text]
 
 
-def _card(shapes: list[str], change: Change, host: Host, top: float) -> float:
+def _card(shapes: list[str], change: Change, host: Address, top: float) -> float:
     left, width = _CARD
     names = wrapped(host.name, _CARD_LETTERS)
     height = 20 + (len(names) + 2) * _LINE

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
 from bundlegen import layout
-from bundlegen.record.blocks import Block, Paragraph, Points, Table
-from bundlegen.record.schema import Bundle, Certificate, Change, Compared
+from bundlegen.record.blocks import Table
+from bundlegen.record.schema import Certificate, Change, File
 from bundlegen.system import text
 
 
@@ -22,11 +23,13 @@ def minute(moment: datetime) -> str:
 
 
 def members(change: Change) -> Table:
-    """Who the members are and where they answer."""
+    """Who the members are afterwards and where they answer."""
     return Table(
         "Members",
         ("Member", "Address", "Clients connect to", "Members connect to"),
-        tuple((host.name, f"`{host.address}`", f"`{host.client_url}`", f"`{host.peer_url}`") for host in change.hosts),
+        tuple(
+            (each.name, f"`{each.address}`", f"`{each.client_url}`", f"`{each.peer_url}`") for each in change.addresses
+        ),
     )
 
 
@@ -57,14 +60,19 @@ def connections(change: Change) -> Table:
 
 
 def files(change: Change) -> tuple[Table, ...]:
-    """What each bundle places, and what it only carries."""
-    return tuple(
-        bundle_files(f"{host.name}: files of {host.bundle} ({text.size(host.size)})", host) for host in change.hosts
-    )
+    """What each bundle places, and what it only carries; what all of them have alike, once."""
+    first, *others = change.hosts
+    alike = {file for file in first.files if others and all(file in host.files for host in others)}
+    tables = [bundle_files("Files of every bundle", sorted(alike, key=lambda file: file.path))] if alike else []
+    for host in change.hosts:
+        more = "further files" if alike else "files"
+        caption = f"{host.name}: {more} of {host.bundle} ({text.size(host.size)})"
+        tables.append(bundle_files(caption, [file for file in host.files if file not in alike]))
+    return tuple(tables)
 
 
-def bundle_files(caption: str, bundle: Bundle) -> Table:
-    """What one bundle places, and what it only carries."""
+def bundle_files(caption: str, files: Sequence[File]) -> Table:
+    """What a bundle places, and what it only carries."""
     return Table(
         caption,
         ("Path", "Mode", "What it is", "SHA-256"),
@@ -75,56 +83,22 @@ def bundle_files(caption: str, bundle: Bundle) -> Table:
                 f"{file.what}{'' if file.placed else ' (carried, not placed)'}",
                 f"`{file.sha256}`",
             )
-            for file in bundle.files
+            for file in files
         ),
+        bulky=True,
     )
-
-
-def compared(found: Compared) -> tuple[Block, ...]:
-    """What is different from the previous change, host by host; what is the same on all of them, once."""
-    blocks: list[Block] = [
-        Paragraph(f"Compared with the change whose `{layout.SUMS}` has the SHA-256 `{found.sha256}`.")
-    ]
-    hosts = [f"{name} no longer has a bundle." for name in found.hosts_gone]
-    hosts += [f"{name} is new." for name in found.hosts_added]
-    if hosts:
-        blocks.append(Points(tuple(hosts)))
-    rows = [((each.what, each.old, each.new), host.name) for host in found.hosts for each in host.changes]
-    where: dict[tuple[str, str, str], list[str]] = {}
-    for difference, name in rows:
-        where.setdefault(difference, []).append(name)
-    if where:
-        everywhere = len(found.hosts) if len(found.hosts) > 1 else 0
-        cells = tuple(
-            (
-                _words(what),
-                "all that are in both" if len(names) == everywhere else ", ".join(names),
-                _words(old) or "(none)",
-                _words(new) or "(none)",
-            )
-            for (what, old, new), names in where.items()
-        )
-        blocks.append(Table("What changes", ("What", "On", "Before", "After"), cells))
-        restarts = tuple(f"{host.name}: {', '.join(host.restarts) or 'none'}" for host in found.hosts)
-        blocks += [Paragraph("Restarts that this needs:"), Points(restarts)]
-    elif not hosts:
-        blocks.append(Paragraph("Nothing changes on any host."))
-    return tuple(blocks)
-
-
-def _words(text: str) -> str:
-    """Text from another change's bundles, in one line and without what would be taken for code."""
-    return " ".join(text.replace("`", "'").split())
 
 
 def certificates(change: Change) -> tuple[Table, ...]:
     """Every certificate: the CA's once, then each host's own."""
     head = ("Certificate", "Subject", "Names", "Valid", "SHA-256 fingerprint")
-    tables = [Table("Certificate authority", head, (_row("etcd/ca.crt", change.ca),))]
+    tables = [
+        Table("Certificate authority", head, tuple(_row("etcd/ca.crt", each) for each in change.cas or (change.ca,)))
+    ]
     for host in change.hosts:
         own = [each for each in host.certificates if not each.ca]
         rows = tuple(_row(short(each.path), each) for each in own)
-        tables.append(Table(f"{host.name}: certificates", head, rows))
+        tables.append(Table(f"{host.name}: certificates", head, rows, bulky=True))
     return tuple(tables)
 
 

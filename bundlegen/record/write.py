@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bundlegen import layout
-from bundlegen.record import calendar, document, make, markdown, page
+from bundlegen.record import annex, calendar, document, make, markdown, page
+from bundlegen.record.blocks import Document
 from bundlegen.record.schema import Change
 from bundlegen.record.story import Story
 
@@ -16,7 +17,14 @@ def render(change: Change, source: Callable[[str], str], story: Story) -> dict[s
     told = document.document(change, story)
     return {
         layout.RECORD: make.dump(change),
-        layout.RECORD_MARKDOWN: markdown.render(told).encode(),
+        **_texts(told),
         layout.RECORD_HTML: page.render(told, source).encode(),
         layout.RECORD_CALENDAR: calendar.render(change).encode(),
     }
+
+
+def _texts(told: Document) -> dict[str, bytes]:
+    """``CHANGE.md``, and an annex if it would be too long for ticket systems."""
+    text, more = annex.texts(told, markdown.render)
+    found = {layout.RECORD_MARKDOWN: text, layout.RECORD_ANNEX: more}
+    return {name: content.encode() for name, content in found.items() if content}

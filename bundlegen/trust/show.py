@@ -87,7 +87,7 @@ def text(bundle: Bundle, now: datetime, faults: Sequence[str]) -> str:
         "",
         table(
             ("MODE", "OWNER", "SHA-256", "PATH"),
-            [(f"{line.mode:04o}", line.owner, line.sha256[:12], line.destination) for line in bundle.manifest],
+            [(f"{line.mode:04o}", line.owner, line.sha256, line.destination) for line in bundle.manifest],
         ),
         "",
         *_pki(bundle, now),
@@ -118,9 +118,11 @@ def _pki(bundle: Bundle, now: datetime) -> list[str]:
             [_certificate_row(path, info, now) for path, info in found.items()],
         ),
         "",
+        table(("CERTIFICATE", "SHA-256 FINGERPRINT"), [(path, info.fingerprint) for path, info in found.items()]),
+        "",
         table(
             ("PRIVATE KEY", "FINGERPRINT OF ITS PUBLIC HALF"),
-            [(path, fingerprint[:34]) for path, fingerprint in private.items()],
+            [(path, fingerprint) for path, fingerprint in private.items()],
         ),
     ]
 

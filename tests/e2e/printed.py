@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,19 @@ class Printed:
 
 def printed(cluster: Cluster, count: int) -> list[Printed]:
     text = (cluster.out / "CHANGE.md").read_text()
-    found = [_printed(match) for match in COMMAND.finditer(text)]
-    assert len(found) == text.count("```sh") == count
+    matches = list(COMMAND.finditer(text))
+    assert len(matches) == text.count("```sh")
+    found = [each for match in matches for each in _printed(match)]
+    assert len(found) == count
     return found
 
 
-def _printed(match: re.Match[str]) -> Printed:
+def _printed(match: re.Match[str]) -> Iterator[Printed]:
+    """One for each host: on several, a command is printed once."""
     where = match["where"].replace("\\", "")
-    host = "" if where.startswith(CARRIER) else where.split(",")[0].removeprefix("On ")
-    return Printed(host, match["text"], match["says"] or "")
+    hosts = re.split(r", (?=as root|in the folder)", where)[0].removeprefix("On ")
+    for host in [""] if where.startswith(CARRIER) else re.split(r", | and ", hosts):
+        yield Printed(host, match["text"], match["says"] or "")
 
 
 def run_as_printed(command: Printed, change: Path, hosts: dict[str, Host], typed: str | None = None) -> None:

@@ -172,7 +172,7 @@ def test_the_previous_change_is_compared(tmp_path: Path) -> None:
     changed = {(each.what, each.old, each.new) for each in made.compared_with.hosts[0].changes}
     assert ("Kubernetes", "v1.31.4", "v1.32.0") in changed
     said = (tmp_path / "out2/prod/create/CHANGE.md").read_text()
-    assert "| Kubernetes | all that are in both | v1.31.4 | v1.32.0 |" in said
+    assert "| Kubernetes | all 3 | v1.31.4 | v1.32.0 |" in said
     assert "byte for byte" in bundlegen(tmp_path, *words).stderr
     words = (*words[:-1], "pki")
     assert "--previous pki: not the folder of a change" in bundlegen(tmp_path, *words, expect=2).stderr

@@ -1,0 +1,50 @@
+"""What the stories of several operations say alike. Pure."""
+
+from __future__ import annotations
+
+from bundlegen.record import differences, tables
+from bundlegen.record.blocks import Block, Points, Table
+from bundlegen.record.schema import Change
+
+
+def title(change: Change) -> str:
+    """The record's title."""
+    return f"Change {change.change} of etcd cluster {change.cluster}"
+
+
+def first_expiry(change: Change) -> str:
+    """The day on which the first certificate of the hosts that take part expires."""
+    return tables.day(min(host.first_expiry for host in change.hosts))
+
+
+def in_short(change: Change) -> tuple[Block, ...]:
+    """What changes, by name, and the change as a table."""
+    named = differences.named(change)
+    rows = [
+        ("Cluster", change.cluster),
+        ("Change", change.change),
+        *([("Follows the change", change.after)] if change.after else []),
+        ("Kubernetes version", change.kubernetes_version),
+        ("etcd image", f"`{change.etcd_image}`"),
+        ("Hosts, in order of execution", ", ".join(host.name for host in change.hosts)),
+        ("Issued (the “today” of this record)", tables.day(change.issued_at)),
+        ("First certificate expires", first_expiry(change)),
+    ]
+    return (
+        *([Points(named)] if named else []),
+        Table("The change in short", ("What", "Value"), tuple(rows)),
+    )
+
+
+def risks(*, downtime: str, restarts: str, quorum: str, failing: str, order: str) -> tuple[Block, ...]:
+    """What may happen, as questions and answers; what every bundle does is added. ``order``: empty if it is fixed."""
+    rows = (
+        ("Downtime", downtime),
+        ("Restarts", restarts),
+        ("Quorum", quorum),
+        ("If it fails", failing),
+        *([("Order", order)] if order else []),
+        ("Run again", "Running a bundle a second time changes nothing and restarts nothing."),
+        ("Wrong host", "A bundle refuses every machine but its own (exit code 10), and touches nothing there."),
+    )
+    return (Table("What may happen", ("Question", "Answer"), rows),)
