@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -39,19 +40,42 @@ def change(path: Path) -> Change:
 
 
 def receipts(paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
-    """The receipts at ``paths``, each a file or a folder of ``.json`` files, as (name, content). Raises UsageError."""
+    """The receipts at ``paths`` as (name, content): files, and folders with what is below them. Raises UsageError.
+
+    Of a folder every ``.json`` counts, but for hidden ones, which some systems put beside each file.
+    """
     for path in paths:
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        files = list(_below(path)) if path.is_dir() else [path]
         if not files:
-            raise UsageError(f"no receipt in {path}", hint="receipts end in .json")
+            raise UsageError(f"no receipt in {path}, nor below it", hint="receipts end in .json")
         for file in files:
-            try:
-                with file.open("rb") as stream:
-                    yield str(file), stream.read(LARGEST + 1)
-            except OSError as error:
-                raise UsageError(
-                    f"cannot read {file}: {error.strerror}", hint="name receipts, or their folder"
-                ) from error
+            yield str(file), _content(file)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The receipts in the folder and all folders below it, in order; links to folders are not followed."""
+
+    def refuse(error: OSError) -> None:
+        raise _unreadable(Path(error.filename), error) from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders.sort()
+        yield from (Path(place) / name for name in sorted(files) if name.endswith(".json") and name[0] != ".")
+
+
+def _content(file: Path) -> bytes:
+    try:
+        # Without O_NONBLOCK a pipe that nobody writes to would hang.
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise UsageError(f"{file} is not a file", hint="name receipts, or their folder")
+            return stream.read(LARGEST + 1)
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot read {file}: {error.strerror}", hint="name receipts, or their folder")
 
 
 def write_metrics(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -245,11 +246,47 @@ def test_a_receipt_cannot_steer_the_terminal(ticket: tuple[Path, dict[str, Any]]
 
 
 @pytest.mark.parametrize(
+    "place",
+    [
+        "{host}/var/lib/bundlegen/prod-etcd/receipts/20261122T130000Z-{host}-install.json",
+        "{host}/var/lib/bundlegen/prod-etcd/receipts/20261122T130000Z-install.json",
+        "{host}.json",
+        "{host}/20261122T130000Z-install.json",
+        "site a/rack 1/{host}/\u96c6\u7fa4/receipt.json",
+    ],
+    ids=["as Ansible fetches", "names of 0.1", "flat", "a folder each", "deep"],
+)
+def test_receipts_are_found_in_a_tree(ticket: tuple[Path, dict[str, Any]], place: str) -> None:
+    folder, made = ticket
+    for host in made["hosts"]:
+        file = folder / "got" / place.format(host=host["name"])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        (folder / "receipts" / f"{host['name']}.json").rename(file)
+        # beside each file as macOS does, and what is no receipt by its name
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\x16\7")
+        file.with_name("notes.txt").write_text("x")
+    (folder / "got/again").symlink_to(folder / "got")
+    done = bundlegen(folder, "reconcile", ".", "got")
+    assert "3 of 3 hosts run the change create of prod-etcd." in done.stdout
+    named = json.loads(bundlegen(folder, "reconcile", ".", "got", "--json").stdout)["hosts"]
+    assert [each["receipt"] for each in named] == [f"got/{place.format(host=each['host'])}" for each in named]
+
+
+def test_a_damaged_receipt_deep_in_a_tree_is_not_passed_over(ticket: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = ticket
+    (folder / "receipts/infra1").mkdir()
+    (folder / "receipts/infra1/cut.json").write_text('{"format": 1, ')
+    done = bundlegen(folder, "reconcile", ".", "receipts", expect=6)
+    assert "unreadable: receipts/infra1/cut.json is not a whole receipt" in done.stdout
+
+
+@pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (("nowhere", "receipts"), 2, "cannot read nowhere: No such file or directory"),
         ((".", "nowhere"), 2, "cannot read nowhere: No such file or directory"),
-        ((".", "empty"), 2, "no receipt in empty"),
+        ((".", "empty"), 2, "no receipt in empty, nor below it (receipts end in .json)"),
+        ((".", "pipe.json"), 2, "pipe.json is not a file"),
         (("receipts/infra0.json", "receipts"), 6, "is not the record of a change"),
         ((".", "receipts", "--metrics", "nowhere/x.prom"), 7, "cannot write nowhere/x.prom: No such file or directory"),
     ],
@@ -258,7 +295,8 @@ def test_reconcile_says_what_it_cannot_do(
     words: tuple[str, ...], code: int, message: str, ticket: tuple[Path, dict[str, Any]]
 ) -> None:
     folder, _ = ticket
-    (folder / "empty").mkdir()
+    (folder / "empty/below").mkdir(parents=True)
+    os.mkfifo(folder / "pipe.json")
     assert message in bundlegen(folder, "reconcile", *words, expect=code).stderr
 
 

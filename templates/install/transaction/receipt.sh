@@ -95,11 +95,16 @@ first_line() {
   printf '%s' "${text%%$'\n'*}"
 }
 
-# newest_receipt: the name of the newest one, if there is any.
+# newest_receipt: the name of the newest one, if there is any; within a second the names do not tell.
 newest_receipt() {
-  local file newest=''
+  local file stamp newest='' last=''
   for file in "${STATE}"/receipts/*.json; do
-    [[ ! -f ${file} ]] || newest=${file}
+    [[ -f ${file} ]] || continue
+    stamp=${file##*/}
+    stamp=${stamp:0:16}
+    if [[ ${stamp} > ${last} || (${stamp} == "${last}" && ${file} -nt ${newest}) ]]; then
+      newest=${file} last=${stamp}
+    fi
   done
   printf '%s' "${newest}"
 }
@@ -128,7 +133,8 @@ receipt_json() {
 # editing show; a receipt that cannot be written is said, and does not undo the work.
 write_receipt() {
   local name new digest
-  name=${STATE}/receipts/$(timestamp)-${VERB}.json
+  # with the host, as receipts of several hosts are put into one folder
+  name=${STATE}/receipts/$(timestamp)-${CONF[HOST]}-${VERB}.json
   new=${STATE}/receipts/.new
   # two runs within a second
   while [[ -e ${name} ]]; do name=${name%.json}+.json; done
