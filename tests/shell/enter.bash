@@ -24,8 +24,11 @@ mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/dev/shm"
 mount -t tmpfs tmpfs "$root/sys"
 mkdir -p "$root/sys/fs/cgroup"
-mkdir -p "$root$prefix"
-mount --bind "$prefix" "$root$prefix"
+# an interpreter that is not the system's own
+if [[ $prefix != /usr ]]; then
+  mkdir -p "$root$prefix"
+  mount --bind "$prefix" "$root$prefix"
+fi
 # what stand-ins note down is not part of the host's tree, and must not run out of space with it
 mkdir "$root/var/stub"
 mount -t tmpfs tmpfs "$root/var/stub"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.needs import WITH_SIGNALS
 from tests.shell.payload import STATE, Payload, authority, leaf, pem
 
 HERE = Path(__file__).parent
@@ -75,7 +76,7 @@ class Sandbox:
 
     def command(self, argv: Sequence[str]) -> list[str]:
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--uts", "--root", "--wd"]
-        return [*enter, *argv]
+        return [*WITH_SIGNALS, *enter, *argv]
 
     def execute(
         self, *argv: str, env: Mapping[str, str] | None = None, timeout: float = 400
@@ -105,6 +106,12 @@ class Sandbox:
         self.spawn("etcd", "/usr/local/sbin/fake_etcd.py", *flags, f"--stub-folder=/var/stub/{name}")
         listening = "".join(f"{int(octet):02X}" for octet in reversed(address.split("."))) + ":094C"
         self.until(lambda: listening in self.execute("/bin/cat", "/proc/net/tcp").stdout)
+
+    def without_interpreter(self) -> None:
+        """Take away the stand-ins' interpreter where it is not the system's: it may be below /root, and brings keys of
+        its own tests. What of it runs goes on."""
+        if sys.base_prefix != "/usr":
+            assert self.execute("/usr/bin/umount", "--lazy", sys.base_prefix).returncode == 0
 
     def until(self, true: Callable[[], bool]) -> None:
         """Waits for something that a spawned process does."""

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -229,8 +228,7 @@ def test_by_the_copy_that_is_left(host: Sandbox) -> None:
     assert host.run(host.unpack(Base()), "bake").returncode == 0
     shutil.rmtree(host.path("/run/bundlegen-unpack.1.x"))
     host.path("/etc/machine-id").write_text("")
-    # the interpreter of the stand-ins, which may be below /root, brings keys of its own tests
-    host.execute("/usr/bin/umount", "--lazy", sys.base_prefix)
+    host.without_interpreter()
     done = host.run(f"{GOLDEN}/bundle", "hygiene")
     assert done.returncode == 0, done.stdout
     host.write("/root/key", KEY)
@@ -257,7 +255,7 @@ def test_other_disks_are_searched_and_what_is_no_disk_is_not(host: Sandbox) -> N
     """A disk of its own below /var belongs to the image; a share, another tree's /proc or memory does not."""
     assert host.run(host.unpack(Base()), "bake").returncode == 0
     host.path("/etc/machine-id").write_text("")
-    host.execute("/usr/bin/umount", "--lazy", sys.base_prefix)
+    host.without_interpreter()
     host.path("/srv/memory").mkdir(parents=True)
     host.execute("/usr/bin/mount", "-t", "tmpfs", "tmpfs", "/srv/memory")
     host.write("/srv/memory/key", KEY)
