@@ -271,7 +271,7 @@ class Booting:
         self._host = host
         self._stopped = False
         self._fault: BaseException | None = None
-        self._thread = threading.Thread(target=self._boot)
+        self._thread = threading.Thread(target=self._boot, daemon=True)
 
     def _boot(self) -> None:
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
 from tests.e2e.clusters import Cluster, bundlegen, carry, etcdctl, run_bundle
 from tests.e2e.rig.commands import SYSTEM_PATH
 from tests.e2e.rig.host import RESTLESS, Host, HostSpec
@@ -33,8 +34,7 @@ def cluster(
     make_cluster: Callable[..., Cluster], archives: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> Cluster:
     """A cluster with base.run and the templates; its images are in a file that is baked in, and not in the bundles."""
-    if shutil.which("packer") is None:
-        pytest.skip("packer is not installed")
+    needs.program("packer")
     folder = tmp_path_factory.mktemp("images")
     for archive in archives:
         (folder / f"{archive.parent.name}.tar").symlink_to(archive)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.clusters import Cluster
-from tests.e2e.rig import cgroups
+from tests.e2e.rig import cgroups, machine
 from tests.e2e.rig.host import Host
 from tests.e2e.rig.session import Session, sweep
 from tests.e2e.rig.tree import difference
@@ -69,6 +71,22 @@ def test_a_host_can_be_given_another_time(guide: Cluster, boot: Callable[..., li
         assert abs(int(host.exec(asked).stdout) + 3 * 86400 - real) < 600
     host.set_clock("+0")
     assert abs(int(host.exec(["date", "+%s"]).stdout) - real) < 600
+
+
+def test_a_lack_of_inotify_instances_is_said_before_anything_boots() -> None:
+    """Taking them all would harm others on this machine: to this process, files run out just so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = max(int(path.name) for path in Path("/proc/self/fd").iterdir()) + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use, hard))
+    try:
+        said = machine.inotify_shortage(hosts=3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert said is not None
+    assert re.match(
+        r"3 test hosts need 36 inotify instances, and only \d+ are to be had \(Too many open files\): ", said
+    )
+    assert re.search(r"raise fs\.inotify\.max_user_instances, which is \d+$", said)
 
 
 def _processes(name: str) -> list[str]:

@@ -105,8 +105,10 @@ def test_with_nothing_on_standard_input_and_nobody_to_read(single: Cluster, host
 def test_keys_are_nowhere_but_in_their_places(single: Cluster, host: Host) -> None:
     inside = carry(host, single.bundle(0))
     watcher = _Watcher(host)
-    _installs(host, ["sh", inside])
-    watcher.stop()
+    try:
+        _installs(host, ["sh", inside])
+    finally:
+        watcher.stop()
     assert watcher.exposed == []
     assert watcher.rounds > 5
     pki = "/etc/kubernetes/pki"
@@ -126,7 +128,7 @@ class _Watcher:
         self.rounds = 0
         self._host = host
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -12,6 +12,7 @@ from tests.e2e.rig.host import Host
 from tests.e2e.rig.tree import Tree, difference
 
 WRONG_HOST = 10
+KINDS = ("*.service", "*.timer", "*.socket", "*.path")
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +69,23 @@ def _tree(host: Host) -> Tree:
     return host.snapshot(without=["/var/lib/etcd", STICK])
 
 
-def _services(host: Host) -> str:
-    """Everything that systemd runs or waits to run, and its state, but for kubelet's, which before an install is
-    started again every ten seconds. Mounts are left out: those of services' credentials come and go while a host
-    boots; the file tree tells what a bundle has mounted and left."""
-    kinds = "service,timer,socket,path"
-    units = host.exec(["systemctl", "list-units", "--all", f"--type={kinds}", "--plain", "--no-legend"]).stdout
-    assert "containerd.service" in units
-    return "\n".join(sorted(line for line in units.splitlines() if "kubelet" not in line))
+def _services(host: Host) -> dict[str, str]:
+    """What systemd knows, by unit: whether it is enabled, the process of each daemon, which timers and the like wait.
+
+    Left out is what changes by itself: jobs that end, and kubelet's process, which before an install is another every
+    ten seconds. Mounts are left out as well; the file tree tells what a bundle has mounted and left.
+    """
+    listed = host.exec(["systemctl", "list-unit-files", "--plain", "--no-legend"]).stdout
+    facts = {name: state for name, state, *_ in map(str.split, listed.splitlines())}
+    assert facts["kubelet.service"] == "enabled"
+    shown = host.exec(["systemctl", "show", "--property=Id,Type,MainPID,ActiveState", *KINDS]).stdout
+    for block in shown.split("\n\n"):
+        unit = dict(line.split("=", 1) for line in block.splitlines())
+        if unit["Id"] == "kubelet.service" or unit.get("Type") == "oneshot":
+            continue
+        if unit.get("MainPID", "0") != "0":
+            facts[f"{unit['Id']} runs"] = unit["MainPID"]
+        elif unit["ActiveState"] == "active":
+            facts[f"{unit['Id']} waits"] = "yes"
+    assert "containerd.service runs" in facts
+    return facts

@@ -15,6 +15,7 @@ from tests.e2e.rig.commands import SYSTEM_PATH, CommandError, run
 from tests.e2e.rig.keeper import Keeper
 from tests.e2e.rig.network import script
 from tests.e2e.rig.nspawn import Container
+from tests.needs import WITH_SIGNALS
 
 # Changes by itself while a host runs, and holds nothing that an installer writes.
 RESTLESS = ("/var/log", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/systemd", "/var/tmp", "/etc/mtab")
@@ -195,7 +196,12 @@ class Host:
         spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root"]
         bare = {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb", "USER": "root", **env}
         # chdir by env, inside: nsenter's own --wd is looked up before the root changes, and the host cannot name it.
-        start = ["env", "--ignore-environment", f"--chdir={cwd}", *(f"{name}={value}" for name, value in bare.items())]
+        start = [
+            *WITH_SIGNALS,
+            "--ignore-environment",
+            f"--chdir={cwd}",
+            *(f"{name}={value}" for name, value in bare.items()),
+        ]
         return ["nsenter", f"--target={self._leader}", *spaces, "--", *start]
 
     def _mount(self) -> None:

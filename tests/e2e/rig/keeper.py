@@ -11,6 +11,10 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.e2e.rig.commands import run
+
+NSPAWN = "/run/systemd/nspawn"
+
 
 class Keeper:
     """Mount, network, PID and IPC namespaces of one session."""
@@ -24,6 +28,9 @@ class Keeper:
             start_new_session=True,  # Ctrl-C goes to pytest alone, which then ends the keeper
         )
         self.pid = _first_child(self._process.pid)
+        # nspawn keeps mounts and locks of its hosts there: no other session's, and gone with this one.
+        own = f"mkdir -p {NSPAWN} && mount -t tmpfs -o mode=0755 tmpfs {NSPAWN}"
+        run([*self.enter(), "sh", "-ec", own])
 
     def enter(self) -> list[str]:
         """The words in front of a command that make it run inside."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from functools import cache
@@ -11,6 +12,8 @@ from tests.e2e.rig.commands import CommandError, run
 
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "ip", "nsenter", "unshare", "mount", "setsid")
 CGROUPS = Path("/sys/fs/cgroup")
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 12  # of one host: systemd's, dbus's and containerd's (7 seen), and what a test starts
 
 
 @cache
@@ -24,8 +27,30 @@ def reason_against() -> str | None:
         run(["unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--mount-proc", "true"])
     except CommandError as refused:
         return f"no namespaces here: {refused}"
+    if shortage := inotify_shortage(hosts=1):
+        return shortage
     if not Path("/dev/kmsg").exists():
         return "no /dev/kmsg, which a kubelet reads"
+    return None
+
+
+def inotify_shortage(hosts: int) -> str | None:
+    """Why so many hosts cannot be booted now, or None if they can: systemd ends where it gets no inotify instance."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    wanted = hosts * INOTIFY_INSTANCES
+    made: list[int] = []
+    try:
+        while len(made) < wanted:
+            if (descriptor := libc.inotify_init1(os.O_CLOEXEC)) < 0:
+                reason = os.strerror(ctypes.get_errno())
+                return (
+                    f"{hosts} test hosts need {wanted} inotify instances, and only {len(made)} are to be had "
+                    f"({reason}): raise fs.inotify.max_user_instances, which is {INOTIFY_LIMIT.read_text().strip()}"
+                )
+            made.append(descriptor)
+    finally:
+        for descriptor in made:
+            os.close(descriptor)
     return None
 
 

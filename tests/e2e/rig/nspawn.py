@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tests.e2e.rig import cgroups
-from tests.e2e.rig.commands import SYSTEM_PATH
-from tests.e2e.rig.keeper import Keeper, children
+from tests.e2e.rig.commands import SYSTEM_PATH, run
+from tests.e2e.rig.keeper import NSPAWN, Keeper, children
 from tests.e2e.rig.machine import cgroups_are_v2
 from tests.e2e.rig.network import BRIDGE
 
@@ -34,6 +34,10 @@ class Container:
         groups: tuple[Path, ...],
         console: BinaryIO,
     ) -> None:
+        # Left by a host that was killed; since systemd 257, nspawn refuses where it has been.
+        export = f"{NSPAWN}/unix-export/{name}"
+        if keeper.path(Path(export)).is_mount():
+            run([*keeper.enter(), "umount", export])
         words = [
             "systemd-nspawn",
             "--register=no",  # works although the machine itself may not have been booted with systemd

@@ -44,7 +44,7 @@ def rootfs(suite: str = "bookworm") -> Path:
 
 
 def _make(suite: str, target: Path) -> None:
-    run(["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, target], timeout=900)
+    run(["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, target], timeout=600)
     target.chmod(0o755)
     units = target / "usr/lib/systemd/system"
     _copy("kubelet.service", units)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Self
 
-from tests.e2e.rig import cache, cgroups, network
+from tests.e2e.rig import cache, cgroups, machine, network
 from tests.e2e.rig.commands import run
 from tests.e2e.rig.host import Host, HostSpec
 from tests.e2e.rig.keeper import Keeper
@@ -51,6 +51,8 @@ class Session:
 
         layers: root file systems, the upper ones first; images: docker-archives that containerd holds at boot.
         """
+        if shortage := machine.inotify_shortage(len(specs)):
+            raise AssertionError(shortage)
         network.give_gateways(self._keeper, [address for spec in specs for address in spec.addresses])
         containerd = self._image_store(layers, tuple(images)) if images else None
         new = [self._host(spec, layers, containerd) for spec in specs]
