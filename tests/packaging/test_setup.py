@@ -33,6 +33,9 @@ WANTED = (
     "ssh-keygen",
 )
 
+HAS_ALL = 'echo "  Candidate: 1.2-3"'
+NONE = "  Candidate: (none)"
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -110,6 +113,7 @@ def test_missing_test_tools_are_an_error_in_ci(machine: Machine) -> None:
 def test_root_installs_exactly_what_is_missing(machine: Machine) -> None:
     log = machine.project / "apt.log"
     machine.command("apt-get", f'printf "%s\\n" "$*" >> "{log}"\nPATH=/usr/bin\n[[ $* != *update* ]] || exit 100')
+    machine.command("apt-cache", HAS_ALL)
     for name in WANTED[:-1]:
         machine.command(name)
     done = machine.setup("dev", CI="true")
@@ -118,6 +122,29 @@ def test_root_installs_exactly_what_is_missing(machine: Machine) -> None:
     assert update.endswith(" update")
     assert install.endswith(" install --no-install-recommends makeself openssh-client")
     assert "apt-get update failed; going on" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")
+def test_what_the_system_has_no_package_for_is_named_and_left_out(machine: Machine) -> None:
+    """Debian 13 has no packer."""
+    log = machine.project / "apt.log"
+    machine.command("apt-get", f'printf "%s\\n" "$*" >> "{log}"')
+    machine.command("apt-cache", f'[[ $* == "policy packer" ]] && echo "{NONE}" || {HAS_ALL}')
+    machine.command("makeself")
+    for name in WANTED:
+        if name != "packer":
+            machine.command(name)
+    done = machine.setup("dev")
+    assert done.returncode == 0, done.stderr
+    assert "this system has no package packer\n" in done.stderr
+    assert "tests that need them are skipped" in done.stderr
+    assert " install " not in log.read_text(encoding="utf-8")
+    assert machine.setup("dev", CI="true").returncode == 1
+    machine.command("apt-cache", f'echo "{NONE}"')
+    (machine.path / "makeself").unlink()
+    done = machine.setup("dev")
+    assert done.returncode == 1
+    assert "nothing works without makeself" in done.stderr
 
 
 def test_the_environment_is_made_once(machine: Machine) -> None:
