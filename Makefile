@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help setup demo test e2e bench lint fmt docs wheel dist dist-oldest clean
+.PHONY: help setup demo test test-long test-fresh e2e bench lint fmt docs wheel dist dist-oldest clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,8 +16,14 @@ demo: ## build the bundles of examples/three-hosts.yaml into out/
 
 test: ## every test: the quick ones in parallel, then end to end
 	@.ci/setup test
-	$(PYTEST) -n auto --dist worksteal -m 'not e2e and not bench'
-	$(PYTEST) -n 2 --dist loadfile tests/e2e
+	@.ci/test
+
+test-long: ## make test with its full figures: before a release
+	@.ci/setup test
+	@.ci/test --long
+
+test-fresh: ## make demo and make test in bare root file systems of Debian 12 and 13 (needs root; takes an hour)
+	@.ci/fresh
 
 e2e: ## boot three hosts, run the bundles on them (needs root)
 	@.ci/setup test

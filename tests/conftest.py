@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings
 
 # Nothing here depends on how fast the machine is; and in continuous integration, nothing depends on luck.
@@ -30,6 +33,11 @@ MUST_RUN = ("e2e", "lint", "packaging")
 
 SHOWN_PACKAGES = ("cryptography", "pydantic", "Jinja2", "PyYAML", "docopt-ng")
 SHOWN_PROGRAMS = (("makeself", "--version"), ("openssl", "version"), ("shfmt", "--version"), ("bash", "--version"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the full figures: before a release")
+    parser.addoption("--tiers", metavar="FILE", help="append a line for each tier to this file")
 
 
 def pytest_report_header() -> list[str]:
@@ -60,6 +68,30 @@ def _tier(path: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    """A line for each tier: what became of its tests, and how long they took, one after the other."""
+    lines = list(_tier_lines(terminalreporter.stats))
+    for line in lines:
+        terminalreporter.write_line(line)
+    if into := config.getoption("--tiers"):
+        with Path(into).open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+
+def _tier_lines(stats: Mapping[str, Sequence[object]]) -> Iterator[str]:
+    counts: dict[str, Counter[str]] = {}
+    seconds: Counter[str] = Counter()
+    for outcome, reports in stats.items():
+        for report in reports:
+            if isinstance(report, pytest.TestReport | pytest.CollectReport):
+                tier = report.nodeid.split("/")[1]
+                counts.setdefault(tier, Counter())["failed" if outcome == "error" else outcome] += 1
+                seconds[tier] += int(1000 * getattr(report, "duration", 0))
+    for tier, count in sorted(counts.items()):
+        parts = ", ".join(f"{count[outcome]:5} {outcome}" for outcome in ("passed", "failed", "skipped"))
+        yield f"{tier:11} {parts}, {seconds[tier] / 1000:6.0f} s"
+
+
 def _skips_fail(path: Path) -> bool:
     return os.environ.get("CI") == "true" and _tier(path) in MUST_RUN
 
@@ -88,11 +120,22 @@ def pytest_make_collect_report(
     return report
 
 
+def pytest_collection_finish() -> None:
+    """What is there before the first test is kept for good; so the guard below looks only at what tests made."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
-    """A test that changes the environment, the folder or the umask and leaves it so breaks the next one."""
+    """A test that changes the environment, the folder or the umask and leaves it so breaks the next one.
+
+    A process, pipe or file that it left open warns when it is collected, which must be now: later, the warning would
+    fail another test.
+    """
     before = (dict(os.environ), Path.cwd(), _umask())
     yield
+    gc.collect()
     after = (dict(os.environ), Path.cwd(), _umask())
     for state in (before[0], after[0]):
         state.pop("PYTEST_CURRENT_TEST", None)
