@@ -12,6 +12,7 @@ from typing import Any
 
 from bundlegen import cli
 from bundlegen.trust import bundle
+from tests.needs import WITH_SIGNALS
 
 ROOT = Path(__file__).parent.parent
 # What the command-line tests run: the checkout, or the one-file program that is to pass them too.
@@ -49,7 +50,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """bundlegen with ``words`` in ``folder``; ``before``: a program that starts it, as ``unshare -n``."""
     return subprocess.run(
-        [*before, *BUNDLEGEN, *words],
+        [*WITH_SIGNALS, *before, *BUNDLEGEN, *words],
         cwd=folder, env=dict(env or environment()), stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=TIMEOUT, check=False,
     )  # fmt: skip

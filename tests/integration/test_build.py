@@ -16,6 +16,7 @@ from cryptography import x509
 
 from bundlegen import layout
 from bundlegen.trust import bundle
+from tests import needs
 from tests.building import BUNDLEGEN, ROOT, build, contents, environment, read, run, specification, write
 
 KEYS_AND_CERTIFICATES = (
@@ -122,19 +123,9 @@ def test_every_kind_of_cluster_builds_and_verifies(tmp_path: Path, minor: int, m
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _has_no_network() -> bool:
-    program = shutil.which("unshare")
-    return (
-        program is not None
-        and subprocess.run([program, "-n", "true"], capture_output=True, check=False).returncode == 0
-    )
-
-
 def test_building_needs_no_network(tmp_path: Path) -> None:
-    if not _has_no_network():
-        pytest.skip("this user may not make a network namespace")
     write(tmp_path, specification())
-    done = run(tmp_path, "build", "cluster.yaml", before=["unshare", "-n"])
+    done = run(tmp_path, "build", "cluster.yaml", before=needs.no_network())
     assert done.returncode == 0, done.stderr
 
 

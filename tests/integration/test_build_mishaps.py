@@ -27,6 +27,7 @@ from tests.building import (
     specification,
     write,
 )
+from tests.needs import WITH_SIGNALS
 
 KILLS = 50
 
@@ -153,7 +154,7 @@ def test_a_reader_that_has_gone(folder: Path, words: tuple[str, ...]) -> None:
 
 def start(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*BUNDLEGEN, "build", "cluster.yaml"], cwd=folder, env=environment(), stdin=subprocess.DEVNULL,
+        [*WITH_SIGNALS, *BUNDLEGEN, "build", "cluster.yaml"], cwd=folder, env=environment(), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 

@@ -14,14 +14,20 @@ from typing import Any
 import pytest
 
 from bundlegen.packer import BUILDERS
-from tests import building, image_archives
+from tests import building, image_archives, needs
 
 NAMES = [builder.name for builder in BUILDERS]
 PASSWORD = "correct horse battery staple"
-NO_NETWORK = ("unshare", "--net", "--map-root-user")
 CONFLICT = 4
 
-needs_packer = pytest.mark.skipif(shutil.which("packer") is None, reason="packer is not installed")
+
+@pytest.fixture(scope="session", name="packer")
+def packer_without_network() -> None:
+    needs.program("packer")
+    needs.no_network()
+
+
+needs_packer = pytest.mark.usefixtures("packer")
 
 SPECS: dict[str, dict[str, Any]] = {
     "guide": {},
@@ -52,7 +58,7 @@ def offer(change: Path, files: Mapping[str, bytes]) -> None:
 def packer(folder: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Packer, with nothing but its folder and no network to be reached."""
     return subprocess.run(
-        [*NO_NETWORK, "packer", *words],
+        [*needs.no_network(), "packer", *words],
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],

@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests import image_archives
 from tests.building import BUNDLEGEN, ROOT, TIMEOUT, build, contents, environment, run, specification, write
@@ -114,22 +116,48 @@ def test_order_of_files_on_disk(control: Path, tmp_path: Path) -> None:
     assert contents(folder / "out") == contents(control / "out")
 
 
+def copy_requirements(name: str, target: Path) -> None:
+    """The files of all that the distribution requires, of what those require, and so on."""
+    wanted, done = [name], set()
+    while wanted:
+        required = metadata.requires(wanted.pop()) or []
+        for requirement in map(Requirement, required):
+            if (requirement.marker and not requirement.marker.evaluate({"extra": ""})) or requirement.name in done:
+                continue
+            done.add(requirement.name)
+            wanted.append(requirement.name)
+            for file in metadata.files(requirement.name) or []:
+                if ".." not in file.parts and "__pycache__" not in file.parts:
+                    (target / file).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(str(file.locate()), target / file)
+
+
+def a_python_for(become: list[str]) -> str:
+    """An interpreter of this version that runs behind these words: this one, or the system's own."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (os.path.realpath(sys.executable), f"/usr/bin/{name}", f"/usr/local/bin/{name}"):
+        if subprocess.run([*become, python, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return python
+    pytest.skip(f"another user may run no {name} here")
+
+
 def test_another_user(control: Path) -> None:
     """Not in a folder of pytest's, which no other user may enter."""
     if os.geteuid() != 0:
         pytest.skip("only root may become another user")
     place = Path(subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip())
     try:
-        # The checkout and its Python may be where that user may not go: what is needed goes along.
+        # The checkout and its environment may be where that user may not go: what is needed goes along.
         folder = copied(control, place / "copy")
         for name, where in (("bundlegen", "bundlegen"), ("templates", "bundlegen/templates")):
             shutil.copytree(ROOT / name, place / where, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_requirements("bundlegen", place)
         subprocess.run(["chown", "-R", "65534:65534", place], check=True)
         become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        if subprocess.run([*become, sys.executable, "-c", ""], capture_output=True, check=False).returncode != 0:
-            pytest.skip("another user may not run this Python")
+        python = a_python_for(become)
+        words = [*become, python, "-m", "bundlegen", "build", "cluster.yaml", "--base"]
         env = environment(PYTHONPATH=str(place), PYTHONDONTWRITEBYTECODE="1")
-        done = run(folder, "build", "cluster.yaml", "--base", env=env, before=become)
+        done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         ours, theirs = contents(folder / "out"), contents(control / "out")
         assert ours.keys() == theirs.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def test_a_link_to_itself(tmp_path: Path) -> None:
 def test_a_name_with_nul() -> None:
     with pytest.raises(SpecError) as caught:
         load(Path("a\0b"))
-    assert caught.value.lines() == ("a\\x00b: cannot be read: embedded null byte (check the path)",)
+    # Python's words, which 3.13 has made longer
+    (line,) = caught.value.lines()
+    assert re.fullmatch(r"a\\x00b: cannot be read: .*embedded null .*\(check the path\)", line)
 
 
 @pytest.mark.parametrize("prefix", [b"", b"\xef\xbb\xbf", b"# comment\r\n"])
