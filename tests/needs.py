@@ -17,11 +17,11 @@ WITH_SIGNALS = ("/usr/bin/env", "--default-signal=HUP,INT,TERM")
 def lacking(reason: str) -> NoReturn:
     """Skip the test with that reason; in continuous integration, fail it.
 
-    Called in one place for many tests, it is shown in one line.
+    Called by a module when it is imported, it skips all its tests, and shows one line for them.
     """
     if os.environ.get("CI") == "true":
         pytest.fail(f"in continuous integration this must run, and cannot: {reason}", pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def program(name: str) -> None:

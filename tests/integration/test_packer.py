@@ -1,199 +1,24 @@
-"""bundlegen packer: the real Packer accepts what it writes, for every builder and without a network."""
+"""bundlegen packer: what it writes where, and what its scripts do on a builder machine."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bundlegen.packer import BUILDERS
-from tests import building, image_archives, needs
+from tests import building
+from tests.packer_cases import check, offer, script, sums, written
 
-NAMES = [builder.name for builder in BUILDERS]
-PASSWORD = "correct horse battery staple"
 CONFLICT = 4
-
-
-@pytest.fixture(scope="session", name="packer")
-def packer_without_network() -> None:
-    needs.program("packer")
-    needs.no_network()
-
-
-needs_packer = pytest.mark.usefixtures("packer")
-
-SPECS: dict[str, dict[str, Any]] = {
-    "guide": {},
-    "ipv6": {"hosts": [{"name": "infra0", "address": "fd00::6"}], "kubernetesVersion": "v1.22.0"},
-    "odd-names": {"name": "0-" + "x" * 50 + "-9", "hosts": [{"name": "packer", "address": "10.0.0.6"}]},
-}
-
-
-def written(folder: Path, *words: str, **changes: Any) -> Path:
-    """The folder with the templates of a cluster, whose change folder has a base.run."""
-    building.write(folder, {**building.specification(), **changes})
-    done = building.run(folder, "packer", "cluster.yaml", *words)
-    assert done.returncode == 0, done.stderr
-    [templates] = (folder / "out").glob("*/packer")
-    offer(templates.parent / "create", {"base.run": b"exit 0\n"})
-    return templates
-
-
-def offer(change: Path, files: Mapping[str, bytes]) -> None:
-    """A change folder with these files and their sums."""
-    change.mkdir(exist_ok=True)
-    for name, content in files.items():
-        (change / name).write_bytes(content)
-    sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
-    (change / "SHA256SUMS").write_text("".join(sums))
-
-
-def packer(folder: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Packer, with nothing but its folder and no network to be reached."""
-    return subprocess.run(
-        [*needs.no_network(), "packer", *words],
-        cwd=folder,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "CHECKPOINT_DISABLE": "1",
-            "PKR_VAR_vcenter_password": PASSWORD,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        },
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def validate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """With the example's variables, and what their user is told to prepare."""
-    if not (folder / "builder").exists():
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "builder"], check=True)
-    if (folder / "scripts/seed.sh").exists() and not (folder / "seed").exists():
-        subprocess.run(["bash", "scripts/seed.sh", "seed"], cwd=folder, check=True)
-    return packer(folder, "validate", "-var-file=example.pkrvars.hcl", *words, ".")
-
-
-def uploaded(folder: Path) -> list[str]:
-    """What the template in ``folder`` would upload, as Packer itself evaluates it."""
-    done = packer(folder, "console", "-var-file=example.pkrvars.hcl", ".", stdin='join(" ", local.files)\n')
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.split()
 
 
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(tmp_path_factory.mktemp("packer"))
-
-
-@needs_packer
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("spec", SPECS)
-def test_packer_accepts_it(tmp_path: Path, spec: str, name: str) -> None:
-    done = validate(written(tmp_path, **SPECS[spec]) / name)
-    assert (done.returncode, done.stdout.strip() + done.stderr) == (0, "")
-
-
-@needs_packer
-@pytest.mark.parametrize("option", ["--quiet", "--seal", "--shared-images"])
-def test_packer_accepts_it_with_what_build_made(tmp_path: Path, option: str) -> None:
-    """Not a stand-in for the change folder, but the one that goes with it: with images, sealed, shared."""
-    for name in (image_archives.ETCD, image_archives.PAUSE):
-        file = name.replace("/", "_").replace(":", "_")
-        image_archives.write(tmp_path / f"{file}.tar", image_archives.docker(name))
-    building.write(tmp_path, building.specification(hosts=1, images=["*.tar"]))
-    building.build(tmp_path, "--base", option)
-    assert building.run(tmp_path, "packer", "cluster.yaml").returncode == 0
-    folder = tmp_path / "out/prod/packer/null"
-    shared = option == "--shared-images"
-    done = validate(folder)
-    assert (done.returncode, done.stdout.strip() + done.stderr) == (0, "")
-    change = tmp_path / "out/prod/create"
-    assert check(folder.parent, change).returncode == 0
-    assert ("images.tar.gz" in sums(change)["FILES"]) == shared
-    assert uploaded(folder) == ["base.run", *(["images.tar.gz"] if shared else [])]
-
-
-@needs_packer
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_in_packer_s_own_format(guide: Path, name: str) -> None:
-    places = [".", "example.pkrvars.hcl", *(["plugins"] if (guide / name / "plugins").exists() else [])]
-    for place in places:
-        done = packer(guide / name, "fmt", "-check", "-diff", place)
-        assert (done.returncode, done.stdout) == (0, "")
-
-
-@needs_packer
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_accepted_from_any_folder(guide: Path, name: str) -> None:
-    folder = guide / name
-    key = ["-var", f"ssh_private_key_file={folder}/builder", "-var", f"seed_folder={folder}/seed"]
-    assert validate(folder).returncode == 0
-    words = key if name == "qemu" else key[:2]
-    done = packer(guide, "validate", f"-var-file={name}/example.pkrvars.hcl", *words, name)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-BROKEN = {
-    "base_sha256=abc": "64 hexadecimal digits",
-    "base_sha256=" + "g" * 64: "64 hexadecimal digits",
-    "image_name=a b": "must be letters, digits",
-    "image_name=": "must be letters, digits",
-    "upload_parent=tmp": "must be an absolute path",
-    "change_folder=nowhere": "no base.run in",
-    "remove_ssh_host_keys=perhaps": "remove_ssh_host_keys",
-    "prepare_scripts=[\"not-there.sh\"]": "not-there.sh",
-    "no_such_variable=1": "no_such_variable",
-}  # fmt: skip
-BROKEN_FOR = {
-    ("qemu", "cloud_image_checksum=none"): "an image that nobody checked",
-    ("qemu", "cloud_image_checksum=sha512:00"): "an image that nobody checked",
-    ("qemu", "seed_folder=nowhere"): "nowhere",
-    ("vsphere-iso", "vcenter_password="): "is empty",
-    ("vsphere-iso", "iso_paths=[]"): "are empty",
-    ("amazon-ebs", "source_ami_owner="): "anybody could then offer",
-    ("null", "ssh_host="): "Host must be specified",
-    ("null", "ssh_private_key_file=nowhere"): "nowhere",
-}
-
-
-@needs_packer
-@pytest.mark.parametrize(
-    ("name", "variable", "said"),
-    [
-        *(("null", variable, said) for variable, said in BROKEN.items()),
-        *((name, variable, said) for (name, variable), said in BROKEN_FOR.items()),
-    ],
-)
-def test_a_wrong_variable_is_refused_in_words(guide: Path, name: str, variable: str, said: str) -> None:
-    done = validate(guide / name, "-var", variable)
-    assert done.returncode != 0
-    assert said in " ".join((done.stdout + done.stderr).split())
-
-
-@needs_packer
-def test_what_has_no_default_must_be_given(guide: Path) -> None:
-    for name, variable in (("null", "ssh_host"), ("qemu", "seed_folder"), ("vsphere-iso", "network")):
-        done = packer(guide / name, "validate", ".")
-        assert done.returncode != 0
-        assert f'Unset variable "{variable}"' in done.stdout + done.stderr
-
-
-@needs_packer
-def test_the_password_is_not_shown(guide: Path) -> None:
-    done = packer(guide / "vsphere-iso", "inspect", "-var-file=example.pkrvars.hcl", ".")
-    assert "vcenter_server" in done.stdout
-    assert PASSWORD not in done.stdout + done.stderr
 
 
 def test_the_printed_commands_find_the_change(tmp_path: Path) -> None:
@@ -278,50 +103,11 @@ def test_the_example_is_what_is_written(tmp_path: Path) -> None:
     }
 
 
-Script = Callable[..., subprocess.CompletedProcess[str]]
-
-
 @pytest.fixture
 def change(guide: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "the change"
     offer(folder, {"base.run": b'echo "baked: $*"\n', "images.tar.gz": b"images"})
     return folder
-
-
-def script(guide: Path, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["bash", guide / "null/scripts" / name],
-        env={"PATH": os.environ["PATH"], **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def sums(change: Path) -> dict[str, str]:
-    listed = [line.split() for line in (change / "SHA256SUMS").read_text().splitlines()]
-    return {"FILES": " ".join(name for _, name in listed), "SUMS": " ".join(digest for digest, _ in listed)}
-
-
-def check(guide: Path, change: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    values = {"CHANGE": str(change), "ALLOWED_SIGNERS": "", "SIGNER": "", **sums(change), **variables}
-    return script(guide, "check.sh", **values)
-
-
-@needs_packer
-def test_the_check_runs_in_folders_of_any_name(tmp_path: Path) -> None:
-    folder = tmp_path / 'it\'s "here" & $HOME `id`'
-    folder.mkdir()
-    null = written(folder) / "null"
-    template, source = null / "bundlegen.pkr.hcl", null / "source.pkr.hcl"
-    # what needs no machine: the first of the steps
-    template.write_text(template.read_text().partition("  # Your scripts may reboot")[0] + "}\n")
-    source.write_text(
-        source.read_text().partition("source ")[0] + 'source "null" "base" {\n  communicator = "none"\n}\n'
-    )
-    done = packer(null, "build", "-color=false", "-var=ssh_host=192.0.2.7", ".")
-    assert done.returncode == 0, done.stdout
-    assert "base.run: OK" in done.stdout
 
 
 def test_what_is_there_is_uploaded(guide: Path, change: Path) -> None:

@@ -20,6 +20,7 @@ from tests.lint.tree import ROOT
 MINIMAL = ("bash", "cat", "chmod", "dirname", "env", "flock", "mkdir", "rm", "sed", "sha256sum")
 INPUTS = (".ci/setup", "setup.cfg", "pyproject.toml", "tests/constraints.txt")
 WANTED = (
+    "ip",
     "busybox",
     "objdump",
     "packer",

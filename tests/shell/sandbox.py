@@ -51,7 +51,9 @@ class Sandbox:
         ]
         self.keeper = subprocess.Popen([*unshare, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.keeper.stdout is not None
-        assert self.keeper.stdout.readline() == "ready\n", "the sandbox could not be made; it needs root"
+        if self.keeper.stdout.readline() != "ready\n":
+            self.keeper.communicate()
+            raise AssertionError("the sandbox could not be made; enter.bash says above why")
         children = Path(f"/proc/{self.keeper.pid}/task/{self.keeper.pid}/children").read_text().split()
         self.pid = int(children[0])
         self.root = Path(f"/proc/{self.pid}/root")

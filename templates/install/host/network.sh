@@ -21,7 +21,7 @@ ipv6_hex() {
     printf -v out '%s%04x' "${out}" "0x${group}"
   done
   for (( ; filled > 0; filled--)); do
-    out+=0000
+    out+='0000'
   done
   for group in ${tail[@]+"${tail[@]}"}; do
     printf -v out '%s%04x' "${out}" "0x${group}"

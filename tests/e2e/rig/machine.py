@@ -36,22 +36,29 @@ def reason_against() -> str | None:
 
 def inotify_shortage(hosts: int) -> str | None:
     """Why so many hosts cannot be booted now, or None if they can: systemd ends where it gets no inotify instance."""
-    libc = ctypes.CDLL(None, use_errno=True)
     wanted = hosts * INOTIFY_INSTANCES
+    had, reason = _inotify_instances(wanted)
+    if not reason:
+        return None
+    return (
+        f"{hosts} test hosts need {wanted} inotify instances, and only {had} are to be had ({reason}): "
+        f"raise fs.inotify.max_user_instances, which is {INOTIFY_LIMIT.read_text().strip()}"
+    )
+
+
+def _inotify_instances(wanted: int) -> tuple[int, str]:
+    """How many of these can be made at once, and why no more; all are given back."""
+    libc = ctypes.CDLL(None, use_errno=True)
     made: list[int] = []
     try:
         while len(made) < wanted:
             if (descriptor := libc.inotify_init1(os.O_CLOEXEC)) < 0:
-                reason = os.strerror(ctypes.get_errno())
-                return (
-                    f"{hosts} test hosts need {wanted} inotify instances, and only {len(made)} are to be had "
-                    f"({reason}): raise fs.inotify.max_user_instances, which is {INOTIFY_LIMIT.read_text().strip()}"
-                )
+                return len(made), os.strerror(ctypes.get_errno())
             made.append(descriptor)
     finally:
         for descriptor in made:
             os.close(descriptor)
-    return None
+    return len(made), ""
 
 
 @cache
