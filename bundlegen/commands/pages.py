@@ -176,9 +176,8 @@ PAGES: Final = {
             "unlock-codes",
             "CLUSTER",
             "show the unlock codes of sealed bundles",
-            "On the terminal, or in the new private file --file: a heading, then a line per host with its name and "
-            "its code. A host takes such a file as it is (--unlock-file) and finds its own line. "
-            "Version 0.1 called this option --output, which is still taken.",
+            "On the terminal, or in the new private file --file: a heading, then a line per host, with its name, "
+            "blanks, and its code. Version 0.1 called this option --output, which is still taken.",
             ("--pki", "--file", "--quiet", "--verbose"),
             older=(("--output", "--file"),),
         ),

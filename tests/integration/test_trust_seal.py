@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import zlib
 from contextlib import suppress
@@ -217,6 +218,15 @@ def test_codes_go_to_a_private_file_or_a_terminal(
     captured = capsys.readouterr()
     assert not any(code in captured.out + captured.err for code in codes.values())
     assert main(["unlock-codes", "../prod", "--pki", str(both / "pki")]) == 2
+
+
+@pytest.mark.parametrize("option", ["--file", "--output"])
+def test_the_form_of_the_file_of_codes_stays(both: Path, tmp_path: Path, option: str) -> None:
+    """People and programs take it apart: a heading, then a line per host, with its name, blanks, and its code."""
+    assert main(["unlock-codes", "prod", "--pki", str(both / "pki"), option, str(tmp_path / "codes")]) == 0
+    text = (tmp_path / "codes").read_bytes().decode("ascii")
+    assert re.fullmatch(r"HOST +UNLOCK CODE\n([a-z0-9.-]+ +([0-9A-HJKMNP-TV-Z]{3}-){8}[0-9A-HJKMNP-TV-Z]{3}\n)+", text)
+    assert dict(line.split() for line in text.splitlines()[1:]) == unlock.read(both / "pki/prod")
 
 
 def test_a_damaged_store_is_said_so(both: Path, tmp_path: Path) -> None:
