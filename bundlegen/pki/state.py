@@ -132,7 +132,7 @@ def check_pin(cluster: Cluster, store: Path, fingerprint: str | None) -> None:
         return
     if fingerprint is None:
         raise StoreError(
-            f"{store} holds no CA, and pki.ca.fingerprint demands the one that begins with {wanted[:16]}",
+            f"{store} holds no CA, and pki.ca.fingerprint demands the one with the fingerprint {wanted}",
             hint="bring this cluster's store here, or name its folder with --pki; without the field a new CA is made",
         )
     raise StoreError(
