@@ -145,6 +145,8 @@ KEYS: Final = (
     Key("INITIAL_CLUSTER_TOKEN", "prod-etcd-5c1e6f0a9b3d7e42", "", _CLUSTER_ID, lambda of: of.token, base="",
         told="initial cluster token"),
     Key("DATA_DIR", "/var/lib/etcd", "", _PATH, lambda of: of.cluster.etcd.data_dir, told="data folder"),
+    Key("WAL_DIR", "", "the folder of `wal-dir`, below DATA_DIR; empty: etcd's own choice, `member/wal`", f"({_PATH})?",
+        lambda of: member.wal_dir(of.cluster), before=""),
     Key("PKI_DIR", "/etc/kubernetes/pki", "", _PATH, lambda _: layout.PKI_DIR, fixed=True),
     Key("KUBEADM_CONFIG", "/etc/kubernetes/kubeadmcfg.yaml", "", _PATH, lambda _: layout.KUBEADM_CONFIG, fixed=True),
     Key("STATIC_POD_MANIFEST", "/etc/kubernetes/manifests/etcd.yaml", "", _PATH, lambda _: layout.STATIC_POD_MANIFEST,

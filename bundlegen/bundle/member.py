@@ -61,6 +61,11 @@ def initial_cluster(cluster: Cluster) -> str:
     return ",".join(f"{host.name}={peer_url(cluster, host)}" for host in cluster.hosts)
 
 
+def wal_dir(cluster: Cluster) -> str:
+    """The folder that ``wal-dir`` names; empty where etcd chooses."""
+    return cluster.etcd.extra_args.get("wal-dir", "").rstrip("/")
+
+
 State: TypeAlias = Literal["new", "existing"]
 
 

@@ -246,6 +246,12 @@ def shared_configuration(cluster: Cluster, renderer: Renderer, state_dir: str) -
             layout.KUBELET_DROPIN, renderer.kubelet_dropin().encode(), layout.MODE_PLAIN, "drop-in for kubelet.service"
         ),
         entry(layout.HEALTH_COMMAND, renderer.health_command().encode(), layout.MODE_PROGRAM, "health check command"),
+        entry(
+            layout.GUARD_COMMAND,
+            renderer.guard().encode(),
+            layout.MODE_PROGRAM,
+            "keeps etcd from starting without its data",
+        ),
         entry(layout.HEALTH_SERVICE, renderer.health_service().encode(), layout.MODE_PLAIN, "health check service"),
         entry(layout.HEALTH_TIMER, renderer.health_timer().encode(), layout.MODE_PLAIN, "health check timer, off"),
         entry(

@@ -32,6 +32,7 @@ class Renderer:
         self._token = token
         self._births = births or {}
         self._whole = canonical.tree(cluster)
+        self._source = source
         self._environment = environment(source)
         self._kube = kubernetes.for_version(cluster.minor)
 
@@ -73,7 +74,7 @@ class Renderer:
             flags.append("--container-runtime=remote")
         if not self._kube.runtime_endpoint_is_a_field:
             flags.append(f"--container-runtime-endpoint={self._cluster.kubelet.container_runtime_endpoint}")
-        return self._render("kubelet/20-etcd-service-manager.conf.j2", flags=flags)
+        return self._render("kubelet/20-etcd-service-manager.conf.j2", flags=flags, guard_command=layout.GUARD_COMMAND)
 
     def static_pod(self, host: Host) -> str:
         """``etcd.yaml`` for ``manifest: rendered``: what kubeadm of this version would write, equal in meaning."""
@@ -91,6 +92,12 @@ class Renderer:
     def health_command(self) -> str:
         """The small command left on the host, which runs the installed health check."""
         return self._render("health-command.sh.j2", state_dir=layout.state_dir(self._cluster.name))
+
+    def guard(self) -> str:
+        """The program that systemd runs before kubelet: where a member has lived, etcd needs its log."""
+        # without the line that tells shellcheck its dialect
+        _, _, functions = self._source("install/guard/log.sh").partition("\n")
+        return self._render("guard.sh.j2", state_dir=layout.state_dir(self._cluster.name), log_functions=functions)
 
     def health_service(self) -> str:
         """The unit that runs the health check and leaves its answer in the journal."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from bundlegen import kubernetes
+from bundlegen import kubernetes, layout
 from bundlegen.addresses import show
 from bundlegen.spec import etcd_flags
 from bundlegen.spec.etcd_flags import FLAGS, GATES, Flag, Version, text_of
@@ -74,17 +74,22 @@ def flags_free(cluster: Cluster) -> Iterator[Finding]:
             yield Finding(path, f"cannot be set: {why}", "remove it")
         elif name == "enable-grpc-gateway" and value not in _TRUE:
             yield Finding(path, f"cannot be {show(value)[1:-1]}: {_GATEWAY}", "remove it")
-        elif name == "wal-dir" and not (value + "/").startswith(cluster.etcd.data_dir.rstrip("/") + "/"):
+        elif name == "wal-dir" and not _is_below(value.rstrip("/"), cluster.etcd.data_dir):
             yield Finding(
                 path,
-                "is outside dataDir, so the log would be lost with each container",
-                f"a folder below {cluster.etcd.data_dir}: only that is mounted",
+                "is no plain folder below dataDir, so the log would be lost with each container or lie elsewhere",
+                f"such as {cluster.etcd.data_dir}/wal: only {cluster.etcd.data_dir} is mounted",
                 involves=(("etcd", "dataDir"),),
             )
         elif name == "unsafe-no-fsync" and value != "false":
             yield Finding(
                 path, "a power cut can then destroy the data", "remove it unless this is a test", warning=True
             )
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Whether ``path`` is a folder below ``folder``, by a name that a bundle may hold."""
+    return path.startswith(f"{folder.rstrip('/')}/") and layout.is_destination(path)
 
 
 def flags_known(cluster: Cluster) -> Iterator[Finding]:

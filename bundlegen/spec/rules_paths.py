@@ -23,6 +23,7 @@ _OWN_FILES: Final = {
     layout.KUBEADM_CONFIG: "kubeadm's configuration",
     layout.KUBELET_DROPIN: "the kubelet's systemd drop-in",
     layout.HEALTH_COMMAND: "the health check",
+    layout.GUARD_COMMAND: "what keeps etcd from starting without its data",
     layout.HEALTH_SERVICE: "the health check's service",
     layout.HEALTH_TIMER: "the health check's timer",
 }

@@ -167,6 +167,7 @@ _WHOLE: Final = (
     layout.INSTALLER,
     layout.IMAGE_SCRIPT,
     layout.HEALTH_COMMAND,
+    layout.GUARD_COMMAND,
     layout.HEALTH_SERVICE,
     layout.HEALTH_TIMER,
     layout.FIRSTBOOT_SERVICE,

@@ -30,6 +30,7 @@ do_install() {
   done
   phase health
   "${CONF[OPERATION]}_healthy" "${minimum}"
+  note_member
   before_install "${JOURNAL}"
   commit
   write_receipt 0 installed
@@ -100,6 +101,7 @@ confirm_installed() {
       complain "already installed, nothing changed, but not healthy: ${REASON}" "For more: ${CONF[HEALTH_COMMAND]}"
       exit "${EXIT_UNHEALTHY}"
     }
+    [[ -f ${STATE}/member ]] || note_member
     say "$(level_text)"
   fi
   say "Already installed; nothing changed. Receipt: $(newest_receipt)"

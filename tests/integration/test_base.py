@@ -28,6 +28,7 @@ SHARED = {
     "/etc/systemd/system/kubelet.service.d/kubelet.conf": 0o644,
     layout.KUBELET_DROPIN: 0o644,
     layout.HEALTH_COMMAND: 0o755,
+    layout.GUARD_COMMAND: 0o755,
     layout.HEALTH_SERVICE: 0o644,
     layout.HEALTH_TIMER: 0o644,
 }

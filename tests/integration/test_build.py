@@ -52,6 +52,7 @@ def test_a_host_gets_the_files_of_the_guide_and_no_other(built: Path, host: str)
         "/etc/systemd/system/kubelet.service.d/kubelet.conf": 0o644,
         layout.KUBELET_DROPIN: 0o644,
         layout.HEALTH_COMMAND: 0o755,
+        layout.GUARD_COMMAND: 0o755,
         layout.HEALTH_SERVICE: 0o644,
         layout.HEALTH_TIMER: 0o644,
     }

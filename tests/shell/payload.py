@@ -30,6 +30,7 @@ KUBELET_CONFIG = "/etc/systemd/system/kubelet.service.d/kubelet.conf"
 KUBEADM_CONFIG = "/etc/kubernetes/kubeadmcfg.yaml"
 POD = "/etc/kubernetes/manifests/etcd.yaml"
 HEALTH = "/usr/local/bin/bundlegen-health"
+GUARD = "/usr/local/bin/bundlegen-guard"
 STATE = "/var/lib/bundlegen/test"
 GOLDEN = "/usr/local/lib/bundlegen"
 UNIT_CARRIED = "firstboot/bundlegen-firstboot.service"
@@ -40,6 +41,14 @@ DAY = 86400
 def script() -> str:
     """install.sh, as it is in every bundle."""
     return install_script().decode()
+
+
+@cache
+def guard() -> bytes:
+    """bundlegen-guard, as the bundle of a cluster called `test` places it."""
+    text = (REPOSITORY / "templates" / "guard.sh.j2").read_text().replace("{{ state_dir }}", STATE)
+    _, _, functions = (REPOSITORY / "templates/install/guard/log.sh").read_text().partition("\n")
+    return text.replace("{{ log_functions }}", functions).encode()
 
 
 class Authority:
@@ -133,16 +142,19 @@ class Payload:
             f"--name={self.host}",
             "--data-dir=/var/lib/etcd",
             f"--initial-cluster={initial}",
+            "--initial-cluster-state=new",
             f"--listen-client-urls=https://{bracketed(self.address)}:2379",
             self.etcd_argument,
         ]
         pod = "spec:\n  containers:\n  - command:\n    - etcd\n" + "".join(f"    - {one}\n" for one in arguments)
         self.files[KUBEADM_CONFIG] = ("0600", f"etcd:\n{''.join(f'# {one}{chr(10)}' for one in arguments)}".encode())
         self.files[KUBELET_CONFIG] = ("0644", b"kind: KubeletConfiguration\ncgroupDriver: systemd\n")
-        start = f"[Service]\nExecStart=\nExecStart=/usr/local/sbin/kubelet --config={KUBELET_CONFIG}\nRestart=always\n"
+        start = f"[Service]\nExecStartPre={GUARD}\nExecStart=\n"
+        start += f"ExecStart=/usr/local/sbin/kubelet --config={KUBELET_CONFIG}\nRestart=always\n"
         self.files[DROP_IN] = ("0644", start.encode())
         health = (REPOSITORY / "templates" / "health-command.sh.j2").read_text().replace("{{ state_dir }}", STATE)
         self.files[HEALTH] = ("0755", health.encode())
+        self.files[GUARD] = ("0755", guard())
         for unit in ("service", "timer"):
             text = (
                 (REPOSITORY / f"templates/bundlegen-health.{unit}.j2")

@@ -10,7 +10,7 @@ from tests.shell.payload import HEALTH, KUBELET_CONFIG, PKI, Payload
 from tests.shell.sandbox import Sandbox
 
 THREE = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8"}
-LEVELS = ["files", "expiry", "kubelet", "container", "member", "members"]
+LEVELS = ["files", "expiry", "kubelet", "container", "data", "member", "members"]
 DEPTH = ["member-list", "alarms", "leader", "database"]
 BETTER_TOOLS = ("etcdctl", "crictl", "curl", "wget", "python3", "grep", "sed", "awk", "find", "ip", "ss", "ps")
 

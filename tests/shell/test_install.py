@@ -27,6 +27,9 @@ def test_everything_is_where_it_belongs(host: Sandbox, mode: str) -> None:
     placed = {path: file for path, file in payload.files.items() if path.startswith("/")}
     for path, (file_mode, data) in placed.items():
         place = host.path(path)
+        if path == POD:
+            assert b"--initial-cluster=infra0=https://10.0.0.6:2380\n" in data
+            data = data.replace(b"--initial-cluster-state=new", b"--initial-cluster-state=existing")
         assert place.read_bytes() == data
         assert f"0{place.stat().st_mode & 0o7777:o}" == file_mode
     assert host.path(POD).stat().st_mode & 0o7777 == 0o600

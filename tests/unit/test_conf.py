@@ -92,7 +92,7 @@ def test_a_bundle_that_is_older_than_a_key_is_of_the_first_change() -> None:
     old = {name: value for name, value in conf.values(facts(Position())).items() if name not in new}
     assert new == {
         *("OPERATION", "CHANGE_NUMBER", "AFTER_CHANGE", "REQUIRED_CHANGE", "MEMBERS_BEFORE", "INITIAL_STATE"),
-        "METRICS_ON",
+        *("METRICS_ON", "WAL_DIR"),
     }
     assert conf.completed(old) == conf.values(facts(Position()))
     half = {**old, "OPERATION": "create"}

@@ -188,7 +188,16 @@ def test_kubelet(minor: int) -> None:
     flags += " --container-runtime=remote" if minor <= 23 else ""
     flags += f" --container-runtime-endpoint={endpoint}" if minor <= 26 else ""
     lines = renderer(asked).kubelet_dropin().splitlines()
-    assert lines == ["[Service]", "ExecStart=", f"ExecStart=/usr/bin/kubelet {flags}", "Restart=always"]
+    assert lines == [
+        *(
+            "[Unit]",
+            "StartLimitIntervalSec=0",
+            "[Service]",
+            "ExecStartPre=/usr/local/sbin/bundlegen-guard",
+            "ExecStart=",
+        ),
+        *(f"ExecStart=/usr/bin/kubelet {flags}", "Restart=always", "RestartSec=10"),
+    ]
 
 
 def test_extra_config_is_merged_and_its_effect_is_in_the_conf() -> None:

@@ -1,20 +1,6 @@
 # shellcheck shell=bash
 # Preflight checks of what earlier installs, of ours or others', have left on this host.
 
-check_data_dir() {
-  local place=${ROOT}${CONF[DATA_DIR]}
-  if [[ -e ${place} && ! -d ${place} ]]; then
-    verdict data-dir failed "${CONF[DATA_DIR]} is not a folder" "Move it away, or choose another etcd.dataDir."
-  elif [[ -e ${place}/member ]] && ! own_member; then
-    verdict data-dir failed "${CONF[DATA_DIR]} holds the data of another etcd member" \
-      "It is never deleted or reused by this installer. If nobody needs it, move it away: mv ${CONF[DATA_DIR]} ${CONF[DATA_DIR]}.old"
-  elif [[ -e ${place}/member ]]; then
-    verdict data-dir ok "${CONF[DATA_DIR]} holds this member's own data, which stays"
-  else
-    verdict data-dir ok "${CONF[DATA_DIR]} is free"
-  fi
-}
-
 # check_leftovers: certificates of another cluster, a control plane, a foreign etcd Pod.
 check_leftovers() {
   local path left='' file folder=${CONF[STATIC_POD_MANIFEST]%/*}

@@ -11,6 +11,7 @@ AWAITED=no           # must another etcd run than those in RAN_BEFORE?
 ORIGINAL=0           # one that started before this moment is as good as another one; seconds since 1970
 LOOPED=no            # did it look like a crash loop a moment ago?
 RAN_BEFORE=' '       # "PID:START" of every etcd of this member, before anything was changed
+NEWBORN=' '          # the same of those that were started to make their log
 SEEN=' '             # the same of those that were seen since
 declare -A LOGS=()   # folder of logs: the number of the newest one, before anything was changed
 GAINED=() DROPPED=() # flags that the manifest has now and had not before, and the other way round
@@ -112,6 +113,18 @@ is_right() {
   [[ ${RAN_BEFORE} != *" $1 "* ]] || started_before "${1#*:}" "${ORIGINAL}"
 }
 
+# forget_newborn: the etcd that got its log a moment ago is to be followed by another one; neither it nor its end counts.
+forget_newborn() {
+  local etcd folder number
+  SEEN=' ' LOOPED=no
+  while read -r etcd; do
+    NEWBORN+="${etcd} "
+  done < <(each_etcd)
+  while read -r folder number; do
+    LOGS[${folder}]=${number}
+  done < <(newest_logs)
+}
+
 RIGHT='' # "PID:START" of the etcd that is to be judged
 
 # find_right: sets RIGHT; fails while it does not run.
@@ -120,7 +133,7 @@ find_right() {
   RIGHT=''
   while read -r etcd; do
     [[ -n ${etcd} ]] || continue
-    [[ ${RAN_BEFORE} == *" ${etcd} "* || ${SEEN} == *" ${etcd} "* ]] || SEEN+="${etcd} "
+    [[ ${RAN_BEFORE}${NEWBORN} == *" ${etcd} "* || ${SEEN} == *" ${etcd} "* ]] || SEEN+="${etcd} "
     is_right "${etcd}" || continue
     RIGHT=${etcd}
     return 0

@@ -9,6 +9,7 @@ health_checks() {
   health_expiry
   health_kubelet
   health_process
+  health_data
   probe
   health_member
   health_members
@@ -192,6 +193,7 @@ do_health() {
   while true; do
     clear_verdicts
     health_checks
+    note_member
     code=$(health_exit)
     if [[ ${code} == 0 ]] || (($(now) - start >= ${WAIT:-0})); then break; fi
     progress "$(($(now) - start))" "${REASON}"

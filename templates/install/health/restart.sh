@@ -26,13 +26,16 @@ confirm_health() {
   local count
   running || return 0
   say "Waiting for etcd (at most ${SECONDS_TO_WAIT} s) ..."
-  { await_install "$1" && stays; } \
-    || die "${EXIT_FAILED}" "etcd did not become healthy: ${REASON}" "kubelet's last words:" "$(kubelet_log 8)"
+  { await_install "$1" && stays; } || not_healthy
   [[ ${LEVEL} == member || ${LEVEL} == cluster ]] || return 0
   count=$(listed_members) || return 0
   ((count == $(member_count))) \
     || die "${EXIT_FAILED}" "etcd lists ${count} members instead of $(member_count): it belongs to another cluster" \
       "Look for old data on the other hosts, or a wrong network."
+}
+
+not_healthy() {
+  die "${EXIT_FAILED}" "etcd did not become healthy: ${REASON}" "kubelet's last words:" "$(kubelet_log 8)"
 }
 
 # stays: does the etcd that was judged serve still, a moment later? What kubelet is about to stop does not.

@@ -18,6 +18,7 @@ create_steps() {
     'start reload_units' \
     'start place_pod' \
     'start start_kubelet' \
+    'start be_born' \
     'start expect_restart'
 }
 

@@ -7,6 +7,7 @@
 #   absent PATH                           there was no file
 #   folder PATH                           made by us; removed again if empty
 #   data PATH                             the data directory, made by us (moved aside, never removed)
+#   emptylog PATH                         the folder of wal-dir, without a log in it
 #   emptydata PATH                        the data directory was there, without a member in it (`member` in version 0.1)
 #   image NAME                            imported by us
 #   tag NAME DIGEST KEPT                  of another image before the import; in containerd, KEPT is its name as well now
@@ -29,6 +30,7 @@ declare -rA JOURNAL_SHAPES=(
   [absent]='/[^ ]+'
   [folder]='/[^ ]+'
   [data]='/[^ ]+'
+  [emptylog]='/[^ ]+'
   [emptydata]='/[^ ]+'
   [member]='/[^ ]+'
   [image]='[^ ]+'
@@ -178,7 +180,7 @@ close_transaction() {
     [[ ! -d ${folder} ]] || last=${folder##*/}
   done
   printf -v folder '%s/generations/%04d' "${STATE}" $((10#${last} + 1))
-  if mkdir -p -- "${STATE}/generations" && rm -f -- "${STATE}/transaction/manifest.record" \
+  if mkdir -p -- "${STATE}/generations" && rm -f -- "${STATE}"/transaction/manifest.* \
     && mv -T -- "${STATE}/transaction" "${folder}" && sync -- "${STATE}" "${STATE}/generations"; then
     end_transaction
   else

@@ -20,10 +20,12 @@ stay_inside() {
 
 # in_place PATH MODE OWNER SHA: is the file there already, just so?
 in_place() {
-  local place=${ROOT}$1 facts
+  local place=${ROOT}$1 facts sum
   [[ -f ${place} && ! -L ${place} ]] || return 1
   facts=$(stat -c '%04a %U:%G' -- "${place}") || return 1
-  [[ ${facts} == "$2 $3" && $(sha256 "${place}") == "$4" ]]
+  [[ ${facts} == "$2 $3" ]] || return 1
+  sum=$(sha256 "${place}") || return 1
+  [[ ${sum} == "$4" ]] || { [[ $1 == "${CONF[STATIC_POD_MANIFEST]}" ]] && in_life_form "${sum}" "$4"; }
 }
 
 # folder_mode PATH: the mode of a folder we make, as kubeadm and the packages make them.
@@ -137,7 +139,11 @@ make_data_folder() {
   fi
   if [[ -d ${ROOT}${path} ]]; then
     # a member's data that is there now is ours and stays; see the check `data-dir`
-    [[ -e ${ROOT}${path}/member ]] || journal emptydata "${path}"
+    if ! has_log; then
+      [[ -e ${ROOT}${path}/member ]] || journal emptydata "${path}"
+      # below it, or the same folder, where etcd's files lie beside others'
+      [[ -z ${CONF[WAL_DIR]} || ${CONF[WAL_DIR]} == "${path}" ]] || journal emptylog "${CONF[WAL_DIR]}"
+    fi
   else
     make_folder "${path%/*}"
     journal data "${path}"

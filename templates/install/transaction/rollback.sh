@@ -68,7 +68,7 @@ keep_edited() {
   for path in "${UNDO_ORDER[@]}"; do
     [[ -f ${ROOT}${path} && ! -L ${ROOT}${path} && ${path} != "${CONF[STATE_DIR]}"/* ]] || continue
     if placed_by_us "${path}" || same_file "${ROOT}${path}" "${EARLIER[${path}]}"; then continue; fi
-    [[ ${path} != "${CONF[STATIC_POD_MANIFEST]}" ]] || ! made_by_kubeadm || continue
+    [[ ${path} != "${CONF[STATIC_POD_MANIFEST]}" ]] || ! made_here || continue
     copy=${folder}${path}
     { mkdir -p -- "${copy%/*}" && cp --archive -- "${ROOT}${path}" "${copy}"; } \
       || die "${EXIT_FAILED}" "cannot keep a copy of ${path}, which was changed after the install; nothing was changed" \

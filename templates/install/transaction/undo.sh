@@ -109,10 +109,17 @@ undo_folder() {
 
 undo_data() {
   rmdir -- "${ROOT}$1" 2> /dev/null || set_aside "$1"
+  forget_member
 }
 
 undo_emptydata() {
   set_aside "$1/member"
+  forget_member
+}
+
+undo_emptylog() {
+  set_aside "$1"
+  forget_member
 }
 
 undo_member() {

@@ -92,7 +92,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 '{"header":{},"alarms":[{"memberID":"1","alarm":"NOSPACE"}]}' if mode() == "alarm" else '{"header":{}}',
             )
         elif self.path == "/v3/maintenance/status":
-            self.reply(200, '{"version":"3.5.15","dbSize":"20480","leader":"1234"}')
+            self.reply(
+                200,
+                '{"header":{"cluster_id":"77","member_id":"1","revision":"42"},"version":"3.5.15","dbSize":"20480","leader":"1234","raftIndex":"70"}',
+            )
         else:
             self.reply(404, "")
 
@@ -113,6 +116,44 @@ def serve(address, port, context=None):
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
+def varint(number):
+    """A number as protocol buffers have it."""
+    found = b""
+    while number > 127:
+        found, number = found + bytes([number % 128 + 128]), number >> 7
+    return found + bytes([number])
+
+
+def frame(record):
+    """As etcd's log has it: the length, how much is added to a multiple of eight, the record."""
+    pad = -len(record) % 8
+    return (len(record) | ((0x80 | pad) << 56 if pad else 0)).to_bytes(8, "little") + record + bytes(pad)
+
+
+def data_folder():
+    return pathlib.Path(ARGUMENTS["data-dir"], "member")
+
+
+def make_log(name):
+    """The beginning of a log, which is all that is read of it. Without one, state existing is refused as by etcd."""
+    (data_folder() / "snap").mkdir(parents=True, exist_ok=True)
+    folder = pathlib.Path(ARGUMENTS.get("wal-dir") or data_folder() / "wal")
+    if list(folder.glob("*.wal")):
+        return
+    if ARGUMENTS.get("initial-cluster-state") == "existing":
+        (data_folder() / "snap" / "db").touch()
+        print(
+            '{"level":"fatal","msg":"discovery failed","error":"cannot fetch cluster info from peer urls"}',
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    (data_folder() / "members").write_text(ARGUMENTS["initial-cluster"])
+    ids = b"\x08" + varint(int.from_bytes(name.encode()[-8:].rjust(8, b"\xff"), "big")) + b"\x10" + varint(77)
+    records = (b"\x08\x04\x10\x00", b"\x08\x01\x10" + varint(123456789) + b"\x1a" + varint(len(ids)) + ids)
+    (folder / "0000000000000000-0000000000000000.wal").write_bytes(b"".join(map(frame, records)) + bytes(64))
+
+
 if mode() == "broken":
     sys.exit("stand-in: broken on purpose")
 if (STUB / "breaks-for-ever").exists() and ARGUMENTS.get("broken"):
@@ -123,7 +164,8 @@ if ARGUMENTS.get("broken"):
     print(REFUSAL.format("broken"), file=sys.stderr)
     sys.exit(2)
 if not OWN:
-    pathlib.Path(ARGUMENTS["data-dir"], "member").mkdir(parents=True, exist_ok=True)
+    make_log(ARGUMENTS["name"])
+    MEMBERS = (data_folder() / "members").read_text().split(",")
 address = ARGUMENTS["listen-client-urls"].removeprefix("https://").rsplit(":", 1)[0].strip("[]")
 FAMILY = socket.AF_INET6 if ":" in address else socket.AF_INET
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
