@@ -86,8 +86,15 @@ def replace_bundle(folder: Path, name: str, content: bytes) -> None:
     for host in found["hosts"]:
         if host["bundle"] == name:
             host |= {"size": bundle.size, "sha256": bundle.sha256, "payloadDigest": bundle.digest}
+            old = {file["path"]: file for file in host["files"]}
             host["files"] = [
-                {"path": each.destination, "mode": f"{each.mode:04o}", "owner": each.owner, "sha256": each.sha256}
+                {
+                    **old.get(each.destination, {**host["files"][0], "what": "x"}),
+                    "path": each.destination,
+                    "mode": f"{each.mode:04o}",
+                    "owner": each.owner,
+                    "sha256": each.sha256,
+                }
                 for each in bundle.manifest
             ]
     (folder / layout.RECORD).write_bytes(json.dumps(found).encode())

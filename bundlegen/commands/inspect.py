@@ -15,7 +15,7 @@ def run(arguments: Arguments, console: Console) -> int:
     Raises VerificationError for one that is damaged or none at all.
     """
     found = bundle.read(arguments.bundle, looking=True)
-    now, faults = clock.now(), list(check_bundle.content_faults(found))
+    now, faults = clock.now(), check_bundle.examine(found).faults
     if arguments.json:
         console.data(show.data(found, now, faults))
     else:

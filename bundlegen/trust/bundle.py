@@ -9,9 +9,8 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
@@ -22,6 +21,7 @@ from bundlegen.bundle.pieces import Piece
 from bundlegen.errors import VerificationError
 from bundlegen.trust import image_index
 from bundlegen.trust.image_index import CarriedImage
+from bundlegen.trust.opening import opened
 from bundlegen.trust.unpack import Contents, Looked, Packed, PayloadError, Saver, unpack
 
 _STUB_MAX: Final = 256 * 1024
@@ -117,17 +117,6 @@ def read(path: Path, *, hashed: str = "", save: Saver | None = None, looking: bo
         ) from error
     except PayloadError as error:
         raise _damaged(path, f"its payload {error}") from error
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A regular file for reading. Raises OSError for one that cannot be read, and for a pipe, device or folder."""
-    # O_NONBLOCK: a pipe in the place of a file must not be waited for.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(0, "not a file")
-        yield stream
 
 
 def _read(path: Path, stream: IO[bytes], hashed: str, save: Saver | None, *, looking: bool) -> Bundle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -24,35 +24,43 @@ _SEALED_BLOCK: Final = 16
 _SEALED_MAX: Final = 16 << 10
 
 
-def faults(bundle: Bundle, at: datetime) -> Iterator[str]:
-    """Sentences: what is wrong with the bundle by itself, at the moment ``at``."""
-    yield from content_faults(bundle)
-    yield from _dates(bundle, at)
+@dataclass(frozen=True)
+class Examined:
+    """A bundle as bundlegen would make it, if it can be told, and in what it is not that: sentences."""
+
+    made: Remade | None
+    faults: tuple[str, ...]
 
 
-def content_faults(bundle: Bundle) -> Iterator[str]:
-    """Sentences: in what the bundle is not one that this bundlegen makes, whatever day it is."""
-    if fault := known.stub_fault(bundle):
-        yield fault
-    yield from _installer(bundle)
-    if wrong := list(conf.faults(bundle.conf)):
-        yield from wrong
-        return
-    if bundle.conf["BUNDLEGEN_VERSION"] != __version__:
-        yield (
-            f"was made by bundlegen {bundle.conf['BUNDLEGEN_VERSION']}, which alone can make its files again and so "
-            f"prove them: use that one, this is {__version__}"
-        )
-        return
+def examine(bundle: Bundle) -> Examined:
+    """The bundle made again, and compared: whether bundlegen makes it so, whatever day it is."""
+    wrong = list(_known_parts(bundle))
+    if unprovable := _unprovable(bundle):
+        return Examined(None, (*wrong, *unprovable))
     try:
         made = remake(bundle)
     except ValueError as error:
-        yield str(error)
-        return
-    yield from _files(bundle, made)
-    yield from _images(bundle)
-    yield from _pki(bundle, made)
-    yield from _strays(bundle)
+        return Examined(None, (*wrong, str(error)))
+    for found in (_files(bundle, made), _images(bundle), _pki(bundle, made), _strays(bundle)):
+        wrong += found
+    return Examined(made, tuple(wrong))
+
+
+def _known_parts(bundle: Bundle) -> Iterator[str]:
+    """What is known by its sum alone."""
+    if fault := known.stub_fault(bundle):
+        yield fault
+    yield from _installer(bundle)
+
+
+def _unprovable(bundle: Bundle) -> list[str]:
+    """Why the bundle cannot be made again."""
+    says = bundle.conf["BUNDLEGEN_VERSION"]
+    if wrong := list(conf.faults(bundle.conf)):
+        return wrong
+    if says == __version__:
+        return []
+    return [f"was made by bundlegen {says}, which alone can prove its files: use that one, this is {__version__}"]
 
 
 def _installer(bundle: Bundle) -> Iterator[str]:
@@ -187,8 +195,8 @@ def _key(bundle: Bundle, path: str, certificate: certs.Certificate) -> Iterator[
         yield f"{path} is not the key of the certificate beside it"
 
 
-def _dates(bundle: Bundle, at: datetime) -> Iterator[str]:
-    """Every certificate that can be read is valid at that moment."""
+def dates(bundle: Bundle, at: datetime) -> Iterator[str]:
+    """Sentences: the certificates that can be read and are not valid at that moment."""
     for line in bundle.manifest:
         if not (line.destination.startswith("/") and line.destination.endswith(".crt")):
             continue

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bundlegen import layout
 from bundlegen.errors import VerificationError
+from bundlegen.spec import canonical
 from bundlegen.system.files import file_sum
-from bundlegen.trust import check_bundle, keys, shared_images
-from bundlegen.trust.bundle import Bundle, opened, read
+from bundlegen.trust import check_bundle, check_record, keys, shared_images
+from bundlegen.trust.bundle import Bundle, read
+from bundlegen.trust.check_bundle import Examined
 from bundlegen.trust.finding import Finding
-from bundlegen.trust.remade import CA_CERTIFICATE, CA_KEY
+from bundlegen.trust.opening import small_file
+from bundlegen.trust.remade import CA_CERTIFICATE, Remade
 
 _SUM_LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_+@][A-Za-z0-9._+@-]*)", re.ASCII)
-_SMALL_MAX: Final = 64 << 20
 _FILES_MAX: Final = 100_000
 UNSUMMED: Final = (layout.SUMS, layout.SIGNATURE)
 
@@ -34,18 +35,19 @@ class Sums:
     files: Mapping[str, str]
 
 
-def faults(folder: Path, at: datetime, *, written: Mapping[str, str] | None = None) -> Iterator[Finding]:
+def faults(
+    folder: Path, at: datetime, *, sums: Sums | None = None, written: Mapping[str, str] | None = None
+) -> Iterator[Finding]:
     """What is wrong with the change folder at the moment ``at``, its signature apart.
 
-    ``written``: sums by file name from a caller that has just written the files; they are not hashed again.
+    ``sums``: its SHA256SUMS from a caller that has read it: what was signed is what is used. ``written``: sums by file
+    name from a caller that has just written the files; they are not hashed again. Raises VerificationError where there
+    is no SHA256SUMS.
     """
-    try:
-        sums = read_sums(folder / layout.SUMS)
-    except VerificationError as error:
-        yield Finding(str(folder), error.message)
-        return
+    sums = sums or read_sums(folder / layout.SUMS)
     yield from _covered(folder, sums)
     bundles: list[Bundle] = []
+    remade: list[Remade | None] = []
     for name, expected in sums.files.items():
         if not os.path.lexists(folder / name):
             yield Finding(name, f"is missing, though {layout.SUMS} lists it")
@@ -59,17 +61,22 @@ def faults(folder: Path, at: datetime, *, written: Mapping[str, str] | None = No
                 yield Finding(name, error.message)
                 continue
             bundles.append(bundle.beside(bundles[0]) if bundles else bundle)
-            yield from bundle_faults(bundle, at)
+            examined = check_bundle.examine(bundle)
+            # What follows from a bundle that is none says nothing more.
+            remade.append(None if examined.faults else examined.made)
+            yield from bundle_faults(bundle, examined, at)
     if not any(name.endswith(layout.BUNDLE_SUFFIX) for name in sums.files):
         yield Finding(str(folder), "holds no bundle")
+    made = list(zip(bundles, remade, strict=True))
     yield from _together(bundles)
+    yield from _of_one_specification(made)
     yield from _images(folder, sums, bundles, whole=written is None)
-    yield from _recorded(folder, sums, bundles, finished=written is None)
+    yield from check_record.faults(folder, sums.files, made, finished=written is None)
 
 
-def bundle_faults(bundle: Bundle, at: datetime) -> Iterator[Finding]:
+def bundle_faults(bundle: Bundle, examined: Examined, at: datetime) -> Iterator[Finding]:
     """What is wrong with a bundle by itself."""
-    for sentence in check_bundle.faults(bundle, at):
+    for sentence in (*examined.faults, *check_bundle.dates(bundle, at)):
         yield Finding(bundle.path.name, sentence)
     if bundle.path.name != layout.bundle_name(bundle.owner):
         whose = "for images" if bundle.is_base else f"of {bundle.owner}"
@@ -89,22 +96,6 @@ def read_sums(path: Path) -> Sums:
             raise VerificationError(f"{path.name} holds a line that is not a SHA-256 and a file's name")
         files[match[2]] = match[1]
     return Sums(content, files)
-
-
-def small_file(path: Path) -> bytes:
-    """The bytes of a small file of a change. Raises VerificationError where it is missing, no file, or large."""
-    try:
-        if path.is_symlink():
-            raise VerificationError(f"{path.name} is a symbolic link")
-        with opened(path) as stream:
-            content = stream.read(_SMALL_MAX + 1)
-    except FileNotFoundError as error:
-        raise VerificationError(f"{path.name} is missing") from error
-    except OSError as error:
-        raise VerificationError(f"{path.name} cannot be read: {error.strerror or error}") from error
-    if len(content) > _SMALL_MAX:
-        raise VerificationError(f"{path.name} is far too large")
-    return content
 
 
 def _covered(folder: Path, sums: Sums) -> Iterator[Finding]:
@@ -141,6 +132,18 @@ def _together(found: list[Bundle]) -> Iterator[Finding]:
         yield Finding("private keys", sentence)
 
 
+def _of_one_specification(made: Sequence[check_record.Made]) -> Iterator[Finding]:
+    """All bundles are made from the same, what belongs to one host apart."""
+    known = [(bundle, canonical.tree(each.cluster)) for bundle, each in made if each is not None]
+    hosts = [(bundle, canonical.for_host(tree, "")) for bundle, tree in known if not bundle.is_base]
+    for (left, one), (right, other) in pairwise(hosts):
+        if one != other:
+            yield Finding(right.path.name, f"is made from another specification than {left.path.name}")
+    for base, tree in known:
+        if base.is_base and hosts and canonical.for_base(tree) != canonical.for_base(hosts[0][1]):
+            yield Finding(base.path.name, f"is made from another specification than {hosts[0][0].path.name}")
+
+
 def _images(folder: Path, sums: Sums, bundles: list[Bundle], *, whole: bool) -> Iterator[Finding]:
     """The file with the images of all bundles is there if they need it, and is theirs."""
     name, needed = layout.SHARED_IMAGES, shared_images.needed(bundles)
@@ -150,74 +153,3 @@ def _images(folder: Path, sums: Sums, bundles: list[Bundle], *, whole: bool) -> 
         yield from shared_images.faults(folder / name, needed, whole=whole)
     elif name in sums.files and not needed:
         yield Finding(name, "is needed by no bundle")
-
-
-def _recorded(folder: Path, sums: Sums, bundles: list[Bundle], *, finished: bool) -> Iterator[Finding]:
-    """change.json says of every bundle what is in it. ``finished``: it would be signed by now."""
-    if layout.RECORD not in sums.files:
-        yield Finding(layout.RECORD, f"is not in {layout.SUMS}")
-        return
-    try:
-        record = json.loads(small_file(folder / layout.RECORD))
-        base = record.get("base")
-        hosts = {host["bundle"]: host for host in [*record["hosts"], *([base] if base else [])]}
-        images = record.get("images") or {"file": None}
-        told = {images["file"]: images.get("sha256")} if images["file"] else {}
-    except VerificationError as error:
-        yield Finding(layout.RECORD, error.message)
-        return
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        yield Finding(layout.RECORD, "cannot be understood")
-        return
-    if finished and record.get("signed") and not os.path.lexists(folder / layout.SIGNATURE):
-        yield Finding(layout.SIGNATURE, f"is missing, though {layout.RECORD} says that the change is signed")
-    if told != {name: sum_ for name, sum_ in sums.files.items() if name == layout.SHARED_IMAGES}:
-        yield Finding(layout.SHARED_IMAGES, f"is not as {layout.RECORD} says")
-    for name in sorted(hosts.keys() - sums.files.keys()):
-        yield Finding(str(name), f"is missing, though {layout.RECORD} lists it")
-    for bundle in bundles:
-        if bundle.path.name not in hosts:
-            yield Finding(bundle.path.name, f"is not in {layout.RECORD}")
-            continue
-        if (hosts[bundle.path.name] is base) != bundle.is_base:
-            yield Finding(bundle.path.name, f"is of another kind than {layout.RECORD} says")
-            continue
-        wrong = sorted(_differing(record, hosts[bundle.path.name], bundle))
-        if wrong:
-            yield Finding(bundle.path.name, f"is not as {layout.RECORD} says: {', '.join(wrong)}")
-        if bundle.is_base:
-            continue
-        if CA_KEY in bundle.destinations and record.get("caKeyHost") != bundle.conf["HOST"]:
-            yield Finding(
-                bundle.path.name, f"holds the CA's private key, which {layout.RECORD} does not give this host"
-            )
-        if CA_KEY not in bundle.destinations and record.get("caKeyHost") == bundle.conf["HOST"]:
-            yield Finding(bundle.path.name, f"lacks the CA's private key, which {layout.RECORD} gives this host")
-
-
-def _differing(record: Mapping[str, Any], host: Any, bundle: Bundle) -> Iterator[str]:
-    if not isinstance(host, dict):
-        yield "everything"
-        return
-    conf = bundle.conf
-    pairs = {
-        "cluster": (record.get("cluster"), conf["CLUSTER"]),
-        "change": (record.get("change"), conf["CHANGE"]),
-        "Kubernetes version": (record.get("kubernetesVersion"), conf["KUBERNETES_VERSION"]),
-        "name": (host.get("name"), conf["HOST"]),
-        "address": (host.get("address"), conf["ADDRESS"]),
-        "size": (host.get("size"), bundle.size),
-        "SHA-256": (host.get("sha256"), bundle.sha256),
-        "payload digest": (host.get("payloadDigest"), bundle.digest),
-    }
-    if bundle.is_base:
-        del pairs["name"], pairs["address"]
-    yield from (what for what, (says, is_) in pairs.items() if says != is_)
-    files = [(line.destination, f"{line.mode:04o}", line.owner, line.sha256) for line in bundle.manifest]
-    names = ("path", "mode", "owner", "sha256")
-    listed = host.get("files")
-    if (
-        not isinstance(listed, list)
-        or [tuple(each.get(name) for name in names) if isinstance(each, dict) else None for each in listed] != files
-    ):
-        yield "files"

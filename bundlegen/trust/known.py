@@ -30,9 +30,8 @@ INSTALLERS: Final = {
 
 def stub_fault(bundle: Bundle) -> str:
     """Why the stub is not what bundlegen writes for this very bundle, in words; empty where it is."""
-    template = stub.blanked(bundle.stub)
-    version = STUBS.get(hashlib.sha256(template.encode()).hexdigest())
-    if version is None:
+    template, version = stub.blanked(bundle.stub), stub_version(bundle)
+    if not version:
         return "its stub, the part that runs first, is none that bundlegen writes"
     conf = bundle.conf
     try:
@@ -42,6 +41,11 @@ def stub_fault(bundle: Bundle) -> str:
     if stub.Stub(version, template).header(label, bundle.pieces) != bundle.stub:
         return "its stub, the part that runs first, was altered: it is not the one for what follows it"
     return ""
+
+
+def stub_version(bundle: Bundle) -> str:
+    """The version of the makeself that the stub is of; empty where it is of none that is known."""
+    return STUBS.get(hashlib.sha256(stub.blanked(bundle.stub).encode()).hexdigest(), "")
 
 
 @lru_cache(maxsize=1)

@@ -10,9 +10,11 @@ from pathlib import Path
 from bundlegen import layout
 from bundlegen.errors import VerificationError
 from bundlegen.system.files import file_sum
-from bundlegen.trust import check_folder, shared_images, sign
+from bundlegen.trust import check_bundle, check_folder, shared_images, sign
 from bundlegen.trust.bundle import Bundle, read
+from bundlegen.trust.check_folder import Sums
 from bundlegen.trust.finding import Finding
+from bundlegen.trust.opening import small_file
 from bundlegen.trust.remade import CA_KEY
 
 
@@ -24,16 +26,26 @@ def verify(path: Path, at: datetime, *, allowed: Path | None = None, signer: str
     """
     sign.check_demand(allowed, signer)
     if path.is_dir():
-        return [*_signature(path, allowed, signer), *check_folder.faults(path, at)]
+        return list(_folder(path, at, allowed, signer))
     return list(_bundle(path, at, allowed, signer))
+
+
+def _folder(folder: Path, at: datetime, allowed: Path | None, signer: str) -> Iterator[Finding]:
+    try:
+        sums = check_folder.read_sums(folder / layout.SUMS)
+    except VerificationError as error:
+        yield Finding(str(folder), error.message)
+        return
+    yield from _signature(folder, sums, allowed, signer)
+    yield from check_folder.faults(folder, at, sums=sums)
 
 
 def _bundle(path: Path, at: datetime, allowed: Path | None, signer: str) -> Iterator[Finding]:
     folder = path.absolute().parent
     try:
-        if (folder / layout.SUMS).is_file() or allowed is not None:
-            yield from _signature(folder, allowed, signer)
+        if os.path.lexists(folder / layout.SUMS) or allowed is not None:
             sums = check_folder.read_sums(folder / layout.SUMS)
+            yield from _signature(folder, sums, allowed, signer)
             if path.name not in sums.files:
                 yield Finding(path.name, f"is not in the {layout.SUMS} beside it")
             elif file_sum(path) != sums.files[path.name]:
@@ -45,7 +57,7 @@ def _bundle(path: Path, at: datetime, allowed: Path | None, signer: str) -> Iter
     except VerificationError as error:
         yield Finding(path.name, error.message)
         return
-    yield from check_folder.bundle_faults(bundle, at)
+    yield from check_folder.bundle_faults(bundle, check_bundle.examine(bundle), at)
     if shared_images.needed([bundle]):
         yield from _images(folder / layout.SHARED_IMAGES, bundle)
     if CA_KEY in bundle.destinations:
@@ -61,19 +73,18 @@ def _images(beside: Path, bundle: Bundle) -> Iterator[Finding]:
         yield Finding(bundle.path.name, sentence, fatal=False)
 
 
-def _signature(folder: Path, allowed: Path | None, signer: str) -> Iterator[Finding]:
+def _signature(folder: Path, sums: Sums, allowed: Path | None, signer: str) -> Iterator[Finding]:
     signature = folder / layout.SIGNATURE
-    if not signature.is_file() or signature.is_symlink():
-        if allowed is not None or signature.is_symlink():
-            yield Finding(layout.SIGNATURE, f"is missing: {signer or 'nobody'} has not signed this change")
+    if not os.path.lexists(signature):
+        if allowed is not None:
+            yield Finding(layout.SIGNATURE, f"is missing: {signer} has not signed this change")
         return
     try:
-        check_folder.small_file(signature)
-        content = check_folder.small_file(folder / layout.SUMS)
+        small_file(signature)
     except VerificationError as error:
-        yield Finding(layout.SIGNATURE, error.message)
+        yield Finding(layout.SIGNATURE, error.message.removeprefix(f"{layout.SIGNATURE} "))
         return
-    if wrong := sign.fault(content, signature, allowed, signer):
+    if wrong := sign.fault(sums.content, signature, allowed, signer):
         yield Finding(layout.SIGNATURE, wrong)
     elif allowed is None:
         yield Finding(

@@ -248,4 +248,4 @@ def test_a_host_bundle_in_its_place_is_found(change: Path, tmp_path: Path) -> No
     shutil.copytree(change, copy)
     (copy / "base.run").write_bytes((change / "infra0.run").read_bytes())
     trust_cases.sum_up(copy)
-    assert any("is of another kind than change.json says" in sentence for sentence in trust_cases.sentences(copy))
+    assert "base.run: is not as change.json says: it is the bundle of infra0" in trust_cases.sentences(copy)

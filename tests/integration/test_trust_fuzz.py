@@ -25,7 +25,7 @@ from bundlegen.errors import BundlegenError, VerificationError
 from bundlegen.system.clock import now
 from bundlegen.trust import show
 from bundlegen.trust.bundle import read
-from bundlegen.trust.check_bundle import content_faults
+from bundlegen.trust.check_bundle import examine
 from bundlegen.trust.extract import extract
 from bundlegen.trust.verify import verify
 from tests.trust_cases import make, put, repack
@@ -198,7 +198,7 @@ def survive(content: bytes, place: Path) -> str:
 
 def _inspect(path: Path) -> None:
     bundle = read(path, looking=True)
-    faults = list(content_faults(bundle))
+    faults = examine(bundle).faults
     assert "\x1b" not in show.text(bundle, now(), faults)
     show.data(bundle, now(), faults)
 
