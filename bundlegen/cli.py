@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verbose:
             say(traceback.format_exc())
         for line in error.lines():
-            say(f"{_PROG}: error: {line}")
+            say(line, f"{_PROG}: error: ")
         return error.exit_code
     except Stopped as stopped:
         say(f"{_PROG}: interrupted; nothing half-made was left")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK
 from bundlegen.system.console import Console
-from bundlegen.system.text import printable
 from bundlegen.trust import compare
 
 EXIT_DIFFERENT = 1
@@ -18,5 +17,5 @@ def run(arguments: Arguments, console: Console) -> int:
     if arguments.json:
         console.data(compare.data(found))
     else:
-        console.result(printable(compare.text(found)))
+        console.result(compare.text(found))
     return EXIT_DIFFERENT if found.changed else EXIT_OK

@@ -11,7 +11,7 @@ from bundlegen.record.receipts import Outcome, Reconciled, reconcile
 from bundlegen.record.schema import Change
 from bundlegen.system import clock
 from bundlegen.system.console import Console
-from bundlegen.system.text import printable, table
+from bundlegen.system.text import one_line, table
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -31,13 +31,13 @@ def run(arguments: Arguments, console: Console) -> int:
 
 
 def _text(change: Change, found: Reconciled) -> str:
-    rows = [tuple(map(printable, _row(each))) for each in found.hosts]
+    rows = [_row(each) for each in found.hosts]
     lines = [table(("HOST", "STATE", "ENDED", "PAYLOAD", "DAYS LEFT", "WHAT THE RECEIPT SAYS"), rows)]
     if found.refused:
         lines += ["", "Receipts that do not count:"]
-        lines += [f"  {each.fault}: {printable(each.name)} {printable(each.why)}" for each in found.refused]
+        lines += [one_line(f"  {each.fault}: {each.name} {each.why}") for each in found.refused]
     done = sum(each.state == "installed" for each in found.hosts)
-    lines += ["", f"{done} of {len(found.hosts)} hosts run the change {change.change} of {change.cluster}."]
+    lines += ["", one_line(f"{done} of {len(found.hosts)} hosts run the change {change.change} of {change.cluster}.")]
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK, UsageError, VerificationError
 from bundlegen.system import clock
 from bundlegen.system.console import Console
-from bundlegen.system.text import printable
+from bundlegen.system.text import one_line
 from bundlegen.trust.verify import verify
 
 
@@ -33,9 +33,9 @@ def run(arguments: Arguments, console: Console) -> int:
         for path, findings in found.items():
             for each in findings:
                 if each.fatal:
-                    console.result(printable(str(each)))
+                    console.result(one_line(str(each)))
                 else:
-                    console.warn(printable(str(each)))
+                    console.warn(one_line(str(each)))
             if not any(each.fatal for each in findings):
                 console.outcome(f"{path}: good")
     return VerificationError.exit_code if failed else EXIT_OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -16,6 +15,7 @@ from bundlegen import layout
 from bundlegen.errors import OutputError, UsageError, VerificationError
 from bundlegen.record.receipts import LARGEST
 from bundlegen.record.schema import Change
+from bundlegen.system.files import opened
 
 _LARGEST_RECORD: Final = 64 << 20
 _READABLE: Final = 0o644
@@ -25,7 +25,7 @@ def change(path: Path) -> Change:
     """The record at ``path``: ``change.json``, or the folder it is in. Raises UsageError and VerificationError."""
     file = path / layout.RECORD if path.is_dir() else path
     try:
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             content = stream.read(_LARGEST_RECORD + 1)
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}", hint="name a change folder, or its record") from error
@@ -65,10 +65,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _content(file: Path) -> bytes:
     try:
-        # Without O_NONBLOCK a pipe that nobody writes to would hang.
-        with os.fdopen(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise UsageError(f"{file} is not a file", hint="name receipts, or their folder")
+        with opened(file) as stream:
             return stream.read(LARGEST + 1)
     except OSError as error:
         raise _unreadable(file, error) from error

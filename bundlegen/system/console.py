@@ -9,15 +9,22 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from bundlegen.errors import OutputError
+from bundlegen.system.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+_FURTHER = "\n    "
 
-def say(text: str) -> None:
-    """A line on standard error. If nobody reads it any more, that changes nothing."""
+
+def say(text: str, label: str = "") -> None:
+    """A message on standard error, after its label. If nobody reads it any more, that changes nothing.
+
+    The text may hold what was read from elsewhere: it cannot steer the terminal, and no further line of it begins
+    where a message does.
+    """
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(label + printable(text).replace("\n", _FURTHER), file=sys.stderr, flush=True)
     except OSError:
         sys.stderr = None  # Python would complain once more at exit
 
@@ -33,9 +40,12 @@ class Console:
         self.quiet = quiet
 
     def result(self, text: str) -> None:
-        """What was asked for, as it is. Raises OutputError where standard output takes no more, as on a full disk."""
+        """What was asked for, but for what could steer a terminal.
+
+        Raises OutputError where standard output takes no more, as on a full disk.
+        """
         try:
-            print(text, flush=True)
+            print(printable(text), flush=True)
         except BrokenPipeError:
             sys.stdout = None  # print then does nothing, and Python does not complain at exit
         except OSError as error:
@@ -56,13 +66,13 @@ class Console:
     def remark(self, text: str) -> None:
         """Something worth knowing."""
         if not self.quiet:
-            say(f"bundlegen: {text}")
+            say(text, "bundlegen: ")
 
     def warn(self, text: str) -> None:
         """Something to look at."""
         if not self.quiet:
             label = "\033[33mwarning\033[0m" if _colour() else "warning"
-            say(f"bundlegen: {label}: {text}")
+            say(text, f"bundlegen: {label}: ")
 
     def steps(self) -> Steps:
         """The progress of a long job: a bar per step on a terminal, nothing where output is piped."""

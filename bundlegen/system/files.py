@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from bundlegen.errors import ConflictError, OutputError
 
@@ -38,6 +40,17 @@ def writing(what: Path, choice: str = "with --output") -> Iterator[None]:
         refused = what if UNFINISHED in str(error.filename or UNFINISHED) else error.filename
         kind = ConflictError if error.errno in (errno.ENOTDIR, errno.EEXIST) else OutputError
         raise kind(f"cannot write {refused}: {error.strerror}", hint=hint) from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A regular file for reading. Raises OSError for one that cannot be read, and for a pipe, device or folder."""
+    # O_NONBLOCK: a pipe in the place of a file must not be waited for.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(0, "not a file")
+        yield stream
 
 
 def file_sum(path: Path) -> str:

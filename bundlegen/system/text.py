@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns as wide as their longest cell, two spaces between, nothing after the last."""
+    """Columns as wide as their longest cell, two spaces between, nothing after the last. A cell is one line."""
+    rows = [tuple(map(one_line, row)) for row in rows]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
@@ -33,4 +34,14 @@ def stamp(moment: datetime) -> str:
 
 def printable(text: str) -> str:
     """``text`` without what could steer a terminal: control characters, and those that reorder what is read."""
-    return "".join(each if each == "\n" or unicodedata.category(each)[0] != "C" else "?" for each in text)
+    return "".join(each if each == "\n" or not _steers(each) else "?" for each in text)
+
+
+def one_line(text: str) -> str:
+    """The same in one line, so that nothing that was read can look like a line of ours."""
+    return "".join("?" if _steers(each) else each for each in text)
+
+
+def _steers(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] == "C" or category in ("Zl", "Zp")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bundlegen import layout
 from bundlegen.errors import VerificationError
-from bundlegen.system.text import table
+from bundlegen.system.text import one_line, table
 from bundlegen.trust import keys
 from bundlegen.trust.bundle import Bundle, read
 
@@ -63,7 +63,7 @@ def text(audit: Audit) -> str:
         marks = tuple("x" if name in names else "-" for name in audit.bundles) if wide else (" ".join(names),)
         rows.append((key.fingerprint[:32], key.path, *marks))
     lines = [table(head, rows), ""]
-    lines += audit.faults or [
+    lines += [one_line(fault) for fault in audit.faults] or [
         f"{len(audit.keys)} private keys in {len(audit.bundles)} bundles; none is on more than one host"
     ]
     return "\n".join(lines)

@@ -19,9 +19,9 @@ from bundlegen import layout
 from bundlegen.bundle.conf import completed, missing
 from bundlegen.bundle.pieces import Piece
 from bundlegen.errors import VerificationError
+from bundlegen.system.files import opened
 from bundlegen.trust import image_index
 from bundlegen.trust.image_index import CarriedImage
-from bundlegen.trust.opening import opened
 from bundlegen.trust.unpack import Contents, Looked, Packed, PayloadError, Saver, unpack
 
 _STUB_MAX: Final = 256 * 1024

@@ -19,8 +19,8 @@ from bundlegen.trust import check_bundle, check_record, keys, shared_images
 from bundlegen.trust.bundle import Bundle, read
 from bundlegen.trust.check_bundle import Examined
 from bundlegen.trust.finding import Finding
-from bundlegen.trust.opening import small_file
 from bundlegen.trust.remade import CA_CERTIFICATE, Remade
+from bundlegen.trust.small_file import small_file
 
 _SUM_LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_+@][A-Za-z0-9._+@-]*)", re.ASCII)
 _FILES_MAX: Final = 100_000

@@ -24,13 +24,13 @@ from bundlegen.operations import table
 from bundlegen.pki.certinfo import CertInfo
 from bundlegen.record import make, write
 from bundlegen.record.schema import Change, Compared, Member
-from bundlegen.system.files import file_sum
+from bundlegen.system.files import file_sum, opened
 from bundlegen.system.resources import template_text
 from bundlegen.trust import certs, compare, known
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.finding import Finding
-from bundlegen.trust.opening import opened, small_file
 from bundlegen.trust.remade import CA_CERTIFICATE, Remade
+from bundlegen.trust.small_file import small_file
 
 DOCUMENTS: Final = (layout.RECORD, layout.RECORD_MARKDOWN, layout.RECORD_HTML, layout.RECORD_CALENDAR)
 _VERSIONS: Final = ("bundlegen", "makeself", "python", "zlib")

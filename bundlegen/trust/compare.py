@@ -11,6 +11,7 @@ from bundlegen import layout
 from bundlegen.bundle import effects
 from bundlegen.errors import UsageError, VerificationError
 from bundlegen.record.schema import Compared, ComparedHost, Difference
+from bundlegen.system.text import one_line
 from bundlegen.trust.bundle import Bundle, read
 from bundlegen.trust.diff import between
 
@@ -84,8 +85,8 @@ def text(found: Comparison) -> str:
     """For people."""
     if not found.changed:
         return "Nothing changes."
-    lines = [f"{host}: no longer has a bundle" for host in found.gone]
-    lines += [f"{host}: has a bundle now" for host in found.added]
+    lines = [one_line(f"{host}: no longer has a bundle") for host in found.gone]
+    lines += [one_line(f"{host}: has a bundle now") for host in found.added]
     common = found.common
     if common:
         lines += _block(f"all {len(found.hosts)} hosts", common)
@@ -101,14 +102,14 @@ def text(found: Comparison) -> str:
 
 
 def _block(title: str, changes: Sequence[Difference]) -> list[str]:
-    return [f"{title}:", *(f"  {each}" for each in changes)]
+    return [f"{title}:", *(f"  {one_line(str(each))}" for each in changes)]
 
 
 def _costs(where: str, host: ComparedHost) -> Iterator[str]:
     """What has to be restarted there, and what each file costs."""
     yield f"Restarts on {where}: {_listed(host.restarts)}"
     for file in host.files:
-        yield f"  {file.path}: {effects.WORDS[file.effect]} ({file.why})"
+        yield one_line(f"  {file.path}: {effects.WORDS[file.effect]} ({file.why})")
 
 
 def _listed(what: tuple[str, ...]) -> str:

@@ -10,10 +10,10 @@ from typing import IO
 
 from bundlegen import layout
 from bundlegen.images import listing
+from bundlegen.system.files import opened
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.finding import Finding
 from bundlegen.trust.image_index import CarriedImage
-from bundlegen.trust.opening import opened
 from bundlegen.trust.unpack import Contents, Packed, PayloadError, unpack
 
 

@@ -10,7 +10,7 @@ from bundlegen import layout
 from bundlegen.errors import VerificationError
 from bundlegen.pki.certinfo import CertInfo
 from bundlegen.record.schema import Certificate
-from bundlegen.system.text import printable, size, stamp, table
+from bundlegen.system.text import one_line, size, stamp, table
 from bundlegen.trust import certs, known
 from bundlegen.trust.bundle import Bundle
 
@@ -92,7 +92,7 @@ def text(bundle: Bundle, now: datetime, faults: Sequence[str]) -> str:
         "",
         *_pki(bundle, now),
     ]
-    return printable("\n".join(lines))
+    return "\n".join(lines)
 
 
 def _image_file(bundle: Bundle) -> str | None:
@@ -144,7 +144,7 @@ def _programs(bundle: Bundle) -> list[str]:
 def _proven(faults: Sequence[str]) -> list[str]:
     if not faults:
         return [f"files: each is what bundlegen makes of {layout.SPECIFICATION}, keys, certificates and images apart"]
-    return ["NOT WHAT BUNDLEGEN MAKES:", *(f"  {sentence}" for sentence in faults)]
+    return ["NOT WHAT BUNDLEGEN MAKES:", *(one_line(f"  {sentence}") for sentence in faults)]
 
 
 def _certificate_row(path: str, info: CertInfo, now: datetime) -> tuple[str, ...]:

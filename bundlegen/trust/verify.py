@@ -14,8 +14,8 @@ from bundlegen.trust import check_bundle, check_folder, shared_images, sign
 from bundlegen.trust.bundle import Bundle, read
 from bundlegen.trust.check_folder import Sums
 from bundlegen.trust.finding import Finding
-from bundlegen.trust.opening import small_file
 from bundlegen.trust.remade import CA_KEY
+from bundlegen.trust.small_file import small_file
 
 
 def verify(path: Path, at: datetime, *, allowed: Path | None = None, signer: str = "") -> list[Finding]:

@@ -1,28 +1,14 @@
-"""Files of others, opened: nothing but regular files, and never more of one than it may be long."""
+"""The small files of a change, read: regular ones only, and never more than such a file may hold."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from bundlegen.errors import VerificationError
+from bundlegen.system.files import opened
 
 _SMALL_MAX: Final = 64 << 20
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A regular file for reading. Raises OSError for one that cannot be read, and for a pipe, device or folder."""
-    # O_NONBLOCK: a pipe in the place of a file must not be waited for.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(0, "not a file")
-        yield stream
 
 
 def small_file(path: Path) -> bytes:
