@@ -30,6 +30,8 @@ PARTS: Final[tuple[str, ...]] = (
     "checks/runtime.sh",
     "checks/state.sh",
     "checks/data.sh",
+    "checks/destinations.sh",
+    "checks/newcomer.sh",
     "checks/preflight.sh",
     "transaction/journal.sh",
     "transaction/plan.sh",
@@ -48,6 +50,7 @@ PARTS: Final[tuple[str, ...]] = (
     "health/words.sh",
     "health/judge.sh",
     "health/restart.sh",
+    "health/agree.sh",
     "health/report.sh",
     "operations/create.sh",
 )

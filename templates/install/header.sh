@@ -27,6 +27,7 @@ ROOT=''        # --root: the file tree to work on; empty for the running system
 VERB=install   # what to do
 JSON=no        # --json: results for machines on standard output, everything else on standard error
 ALL_MEMBERS=no # --cluster: every member must answer
+COMPARE=yes    # --no-hash: do not compare what the members hold
 WAIT=''        # --wait: seconds
 SECONDS_TO_WAIT=300
 IGNORED=()       # --ignore: names of checks that only warn

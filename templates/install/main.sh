@@ -18,6 +18,7 @@ do_install() {
   find_pieces
   must_pass
   open_keys
+  confirm_newcomer
   if running && probe_local; then minimum=member; fi
   mapfile -t steps < <("${CONF[OPERATION]}_steps")
   phase "${steps[0]%% *}"

@@ -101,7 +101,11 @@ class Sandbox:
         certificate, key = leaf("one", "etcd/server", name, address, 365)
         folder = self.path(f"/var/stub/{name}")
         folder.mkdir()
-        for file, data in (("ca.crt", pem(authority().certificate)), ("server.crt", certificate), ("server.key", key)):
+        for file, data in (
+            ("ca.crt", pem(authority("one").certificate)),
+            ("server.crt", certificate),
+            ("server.key", key),
+        ):
             (folder / file).write_bytes(data)
         self.execute("/bin/ip", "address", "add", f"{address}/24", "dev", "lo")
         flags = (f"--name={name}", f"--listen-client-urls=https://{address}:2379", f"--initial-cluster={name}=x")

@@ -11,7 +11,7 @@ from tests.shell.sandbox import Sandbox
 
 THREE = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8"}
 LEVELS = ["files", "expiry", "kubelet", "container", "data", "member", "members"]
-DEPTH = ["member-list", "alarms", "leader", "database"]
+DEPTH = ["member-list", "alarms", "leader", "database", "past", "cluster-id", "one-leader", "voters", "hash"]
 BETTER_TOOLS = ("etcdctl", "crictl", "curl", "wget", "python3", "grep", "sed", "awk", "find", "ip", "ss", "ps")
 
 

@@ -20,7 +20,8 @@ usage() {
     'Options:' \
     '  --ignore NAME    let the check NAME only warn (may be repeated; recorded in the receipt)' \
     '  --wait SECONDS   how long to wait for etcd (install: 300, health: 0)' \
-    '  --cluster        health: demand that every member answers' \
+    '  --cluster        health: demand that every member answers, and that they agree' \
+    '  --no-hash        health --cluster: do not compare what the members hold' \
     '  --images FILE    where images.tar.gz is, if this bundle needs it; otherwise looked for beside the bundle, in the' \
     '                   working folder, and in /usr/local/lib/bundlegen' \
     '  --json           health, preflight, hygiene: one JSON document on standard output' \
@@ -51,16 +52,20 @@ health_usage() {
     '       members      each member of the cluster, asked over TLS' \
     '       member-list  etcd itself knows as many members as the bundle' \
     '       alarms, leader, database    what etcd says about itself' \
+    '       data, past   its log is in its place, and it has not fallen behind what it has reached before' \
+    '       cluster-id, one-leader, voters, hash    with --cluster: whether the members agree' \
     '       It needs bash, coreutils and openssl; no etcdctl, crictl or curl.' \
     '' \
     'OPTIONS' \
-    '       --cluster        demand that every member answers, not only this one' \
+    '       --cluster        demand that every member answers, not only this one, and that all agree: one cluster,' \
+    '                        one leader, no learner, the same data' \
+    '       --no-hash        with --cluster: do not compare the hashes of what the members hold' \
     '       --wait SECONDS   ask again until healthy, at most this long' \
     '       --json           one JSON document on standard output' \
     '' \
     'EXIT STATUS' \
     '       0   healthy; without --cluster also: this member runs and waits for the others' \
-    '       14  not healthy' \
+    '       14  not healthy; also if members have diverged' \
     '       2   wrong usage' \
     '' \
     'FILES' \
@@ -119,6 +124,7 @@ parse_arguments() {
         ;;
       --json) JSON=yes ;;
       --cluster) ALL_MEMBERS=yes ;;
+      --no-hash) COMPARE=no ;;
       --check) checking=yes ;;
       --help | -h | help) help=yes ;;
       --) ;;
@@ -136,6 +142,7 @@ parse_arguments() {
     exit 0
   fi
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
+  [[ ${COMPARE} == yes || ${ALL_MEMBERS} == yes ]] || bad_usage "--no-hash belongs to health --cluster"
   [[ ${JSON} == no || ${VERB} == @(health|preflight|hygiene) ]] || bad_usage "--json belongs to health, preflight and hygiene"
   # a tree like any other, so that nothing about it is taken for the running system
   [[ ${VERB} != @(bake|hygiene) ]] || ROOT=${ROOT:-/.}

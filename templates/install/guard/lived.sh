@@ -39,12 +39,14 @@ how_to_mend() {
 
 # write_down [REVISION RAFT_INDEX]: what this member is, once it has a log; the numbers only ever rise.
 write_down() {
-  local file=${STATE}/member new=${STATE}/.member.$$ revision=${1-} index=${2-} name
+  local file=${STATE}/member new=${STATE}/.member.$$ revision=${1-} index=${2-}
   whose_log || return 0
-  ! read_written "${file}" || [[ ${WRITTEN[MEMBER_ID]-} != "${LOG_MEMBER}" ]] || {
+  if read_written "${file}"; then
+    # never another one in its place: that is what the guard is for
+    [[ ${WRITTEN[MEMBER_ID]-${LOG_MEMBER}} == "${LOG_MEMBER}" ]] || return 0
     [[ -n ${WRITTEN[REVISION]-} ]] && ! is_higher "${revision:-0}" "${WRITTEN[REVISION]}" && revision=${WRITTEN[REVISION]}
     [[ -n ${WRITTEN[RAFT_INDEX]-} ]] && ! is_higher "${index:-0}" "${WRITTEN[RAFT_INDEX]}" && index=${WRITTEN[RAFT_INDEX]}
-  }
+  fi
   [[ ${WRITTEN[MEMBER_ID]-}/${WRITTEN[REVISION]-0}/${WRITTEN[RAFT_INDEX]-0} != "${LOG_MEMBER}/${revision:-0}/${index:-0}" ]] || return 0
   {
     printf "%s='%s'\n" CLUSTER_ID "${LOG_CLUSTER}" MEMBER_ID "${LOG_MEMBER}" REVISION "${revision:-0}" RAFT_INDEX "${index:-0}" \

@@ -28,12 +28,32 @@ metrics_get() {
   take_reply "${reply}"
 }
 
+TLS_FILES=() # CA, certificate and key of the bundle, while those of the host are not there yet
+
+# use_bundle_keys: until use_host_keys; fails while they are sealed.
+use_bundle_keys() {
+  local name file
+  TLS_FILES=()
+  for name in ca.crt healthcheck-client.crt healthcheck-client.key; do
+    file=$(payload_file "${CONF[PKI_DIR]}/etcd/${name}")
+    [[ -f ${file} && -r ${file} ]] || {
+      TLS_FILES=()
+      return 1
+    }
+    TLS_FILES+=("${file}")
+  done
+}
+
+use_host_keys() {
+  TLS_FILES=()
+}
+
 # tls ADDRESS: a verified TLS connection to a member's client port; standard input is sent.
 tls() {
   local pki=${CONF[PKI_DIR]}
   timeout "${HTTP_SECONDS}" openssl s_client -quiet -connect "$(bracketed "$1"):${CONF[CLIENT_PORT]}" \
-    -CAfile "${pki}/etcd/ca.crt" -cert "${pki}/etcd/healthcheck-client.crt" \
-    -key "${pki}/etcd/healthcheck-client.key" -verify_return_error -verify_ip "$1"
+    -CAfile "${TLS_FILES[0]:-${pki}/etcd/ca.crt}" -cert "${TLS_FILES[1]:-${pki}/etcd/healthcheck-client.crt}" \
+    -key "${TLS_FILES[2]:-${pki}/etcd/healthcheck-client.key}" -verify_return_error -verify_ip "$1"
 }
 
 # client_request ADDRESS METHOD PATH [JSON]: the raw reply of a member's client port, on standard output.

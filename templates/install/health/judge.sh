@@ -174,10 +174,38 @@ probe_right() {
   fi
 }
 
+# is_final: does etcd say itself that it will never serve so? Says why in REASON. One end is enough for that.
+is_final() {
+  local words
+  if [[ ${REASON} == *'certificate has expired'* ]]; then
+    REASON="a certificate has expired, its own or this host's (${REASON}): new ones come with bundles from bundlegen; set the clock if it is wrong"
+    return 0
+  fi
+  (($(ended) > 0)) && words=$(etcd_error) || return 1
+  case ${words} in
+    *'already been bootstrapped'*)
+      words="the other members know ${CONF[HOST]} as one that has started, so it cannot start anew: bundlegen replace SPEC ${CONF[HOST]}"
+      ;;
+    *'permanently removed'*)
+      words="${CONF[HOST]} was removed from the cluster, for ever under this identity: bundlegen replace SPEC ${CONF[HOST]}"
+      ;;
+    *'cluster ID mismatch'*)
+      words="its data is of another cluster than that of the other members (cluster ID mismatch)"
+      ;;
+    *'cannot fetch cluster info'*)
+      words="it has no data to start from, and may not start anew: mount its disk, or bundlegen replace SPEC ${CONF[HOST]}"
+      ;;
+    *) return 1 ;;
+  esac
+  REASON=${words}
+}
+
 # is_hopeless: is waiting pointless? Says why in REASON.
 is_hopeless() {
   local words
-  if crash_loops; then
+  if is_final; then
+    return 0
+  elif crash_loops; then
     words=$(etcd_error) || words='it left no message'
     REASON="it ends again and again: ${words}"
   elif kubelet_gives_up; then

@@ -13,7 +13,12 @@ health_checks() {
   probe
   health_member
   health_members
-  health_depth
+  DIVERGED=no
+  if [[ ${LEVEL} == @(member|cluster) ]]; then
+    health_depth
+    health_past
+    health_agreement
+  fi
 }
 
 health_files() {
@@ -125,13 +130,23 @@ health_members() {
 
 # next_step: what to do while not all members answer.
 next_step() {
-  local name
+  local name running=''
   while read -r name; do
     if [[ ${MEMBER_STATE[${name}]-silent} == silent && ${name} != "${CONF[HOST]}" ]]; then
+      # an etcd that runs there and does not answer is no case for the first install
+      reachable "$(member_address "${name}")" "${CONF[PEER_PORT]}"
+      if [[ ${REACH} == open ]]; then
+        running+=" ${name}"
+        continue
+      fi
       printf 'If it is not installed yet, run %s.run on %s (%s) next.' "${name}" "${name}" "$(member_address "${name}")"
       return 0
     fi
   done < <(member_names)
+  if [[ -n ${running} ]]; then
+    printf 'etcd runs on%s and does not answer: ask %s there (an expired certificate? the clock?).' "${running}" "${CONF[HEALTH_COMMAND]}"
+    return 0
+  fi
   printf 'Wait a little, then ask again: %s --cluster' "${CONF[HEALTH_COMMAND]}"
 }
 
@@ -151,7 +166,6 @@ listed_members() {
 # health_depth: what only a member with a leader can tell.
 health_depth() {
   local count leader alarm size
-  [[ ${LEVEL} == member || ${LEVEL} == cluster ]] || return 0
   if ! count=$(listed_members); then
     verdict member-list warning "etcd's member list could not be read over HTTP" "etcdctl member list shows it."
   elif ((count != $(member_count))); then
@@ -193,7 +207,7 @@ do_health() {
   while true; do
     clear_verdicts
     health_checks
-    note_member
+    [[ ${DIVERGED} == yes ]] || note_member
     code=$(health_exit)
     if [[ ${code} == 0 ]] || (($(now) - start >= ${WAIT:-0})); then break; fi
     progress "$(($(now) - start))" "${REASON}"
@@ -206,6 +220,7 @@ do_health() {
 
 report_health() {
   local name
+  [[ ${DIVERGED} == no ]] || LEVEL=diverged
   if [[ ${JSON} == yes ]]; then
     printf '{"format": 1, "cluster": %s, "host": %s, "level": "%s", "exitCode": %d, "members": {' \
       "$(json_string "${CONF[CLUSTER]}")" "$(json_string "${CONF[HOST]}")" "${LEVEL}" "$1"
@@ -227,6 +242,7 @@ level_text() {
   answered=$(count_members healthy unhealthy)
   total=$(member_count)
   case ${LEVEL} in
+    diverged) printf 'DIVERGED: the members of %s do not hold the same data, or less than they have held; see above.' "${CONF[CLUSTER]}" ;;
     cluster) printf 'The cluster %s is healthy: all %d members answer.' "${CONF[CLUSTER]}" "${total}" ;;
     member) printf 'This member is healthy; %d of %d members answer so far. %s' "${answered}" "${total}" "$(next_step)" ;;
     waiting)

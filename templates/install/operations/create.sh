@@ -4,7 +4,7 @@
 
 # create_checks: the names of its checks, in order.
 create_checks() {
-  printf '%s\n' "${HOST_CHECKS[@]}" data-dir leftovers drop-ins unfinished selinux peers
+  printf '%s\n' "${HOST_CHECKS[@]}" data-dir destinations leftovers drop-ins unfinished selinux peers newcomer
 }
 
 # create_steps: what is done, in order: the phase that the receipt counts the time for, and the function. The static Pod

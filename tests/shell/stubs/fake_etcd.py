@@ -36,6 +36,24 @@ Usage:
     Run the stateless pass-through etcd TCP connection forwarding proxy."""
 
 
+USUAL = (
+    '{"header":{"cluster_id":"77","member_id":"1","revision":"42"},"version":"3.5.15","dbSize":"20480",'
+    '"leader":"1234","raftIndex":"70"}'
+)
+# what a member says unless a file of that name beside its `mode` says otherwise
+ANSWERS = {
+    "/v3/maintenance/status": ("status", USUAL),
+    "/v3/maintenance/hashkv": ("hash", '{"header":{"revision":"42"},"hash":111,"compact_revision":"5"}'),
+}
+
+
+def setting(name):
+    try:
+        return pathlib.Path(OWN or STUB, name).read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
 def mode():
     try:
         return MODE.read_text().strip()
@@ -50,7 +68,7 @@ def members():
     except FileNotFoundError:
         pass
     found = [
-        {"ID": str(number + 1), "name": name, "peerURLs": [url]}
+        {"ID": str(number + 1), "name": name, "peerURLs": [url], "clientURLs": [url]}
         for number, (name, _, url) in enumerate(member.partition("=") for member in MEMBERS)
     ]
     if mode() == "wrong-count":
@@ -85,17 +103,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.path == "/v3/cluster/member/list":
-            self.reply(200, members())
+            # another host's member knows them all where a test says whom
+            self.reply(*((200, members()) if not OWN or (STUB / "members").exists() else (503, "")))
         elif self.path == "/v3/maintenance/alarm":
             self.reply(
                 200,
                 '{"header":{},"alarms":[{"memberID":"1","alarm":"NOSPACE"}]}' if mode() == "alarm" else '{"header":{}}',
             )
-        elif self.path == "/v3/maintenance/status":
-            self.reply(
-                200,
-                '{"header":{"cluster_id":"77","member_id":"1","revision":"42"},"version":"3.5.15","dbSize":"20480","leader":"1234","raftIndex":"70"}',
-            )
+        elif self.path in ANSWERS:
+            name, usual = ANSWERS[self.path]
+            text = setting(name) or usual
+            self.reply(*((404, "") if text == "404" else (200, text)))
         else:
             self.reply(404, "")
 
