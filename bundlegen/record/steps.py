@@ -23,6 +23,16 @@ def on(hosts: Sequence[Host]) -> str:
     return f"On {listed([host.name for host in hosts])}"
 
 
+def sums_check(names: Sequence[str]) -> str:
+    """The command that compares just these files with SHA256SUMS.
+
+    It fails for one that is not listed, or not there under its name: with ``--ignore-missing`` sha256sum passes over
+    both.
+    """
+    dotted = [name.replace(".", r"\.") for name in names]
+    return " && ".join(f"grep '  {name}$' {layout.SUMS} | sha256sum -c" for name in dotted)
+
+
 def before(change: Change) -> tuple[Block, ...]:
     """On every host that takes part, before the first bundle is run: is it ours, and would it install?"""
     beside = f" its own bundle, `{change.images.file}`" if change.images else " its own bundle"
@@ -49,7 +59,7 @@ def before(change: Change) -> tuple[Block, ...]:
         blocks.append(
             Command(
                 f"On {host.name}, {HERE}",
-                f"sha256sum --ignore-missing -c {layout.SUMS}",
+                sums_check(sorted([*names, host.bundle])),
                 ("…", *(line for name in sorted([*names, host.bundle]) for line in (f"{name}: OK", "…"))),
             )
         )

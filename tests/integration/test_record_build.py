@@ -18,6 +18,7 @@ from bundlegen.operations.create import CREATE
 from bundlegen.record import document
 from bundlegen.record.blocks import Command
 from bundlegen.record.reading import change as read_change
+from bundlegen.record.steps import sums_check
 from tests import records
 from tests.building import run
 
@@ -305,3 +306,32 @@ def test_the_schema_of_a_record(folder: Path, out: Path) -> None:
     schema = json.loads(bundlegen(folder, "schema", "change").stdout)
     jsonschema.Draft202012Validator(schema).validate(json.loads((out / "change.json").read_text()))
     assert json.loads(bundlegen(folder, "schema").stdout) != schema
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "busybox sh"])
+def test_the_check_on_a_host_passes_over_nothing(tmp_path: Path, shell: str) -> None:
+    """As printed: a bundle that was altered and renamed, one that is not listed, and one that is not there."""
+    if shutil.which(shell.split()[0]) is None:
+        pytest.skip(f"{shell} is not installed")
+    command = sums_check(["images.tar.gz", "infra0.a-b.run"])
+
+    def check() -> int:
+        return subprocess.run(
+            [*shell.split(), "-c", command], cwd=tmp_path, capture_output=True, check=False
+        ).returncode
+
+    (tmp_path / "infra0.a-b.run").write_bytes(b"bundle")
+    (tmp_path / "images.tar.gz").write_bytes(b"images")
+    names = ["images.tar.gz", "infra0.a-b.run"]
+    lines = [f"{sha256((tmp_path / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    sums = tmp_path / "SHA256SUMS"
+    sums.write_text("".join([*lines, f"{'0' * 64}  infra0.a-b.run.001\n", f"{'0' * 64}  xinfra0.a-b.run\n"]))
+    assert check() == 0
+    for number in (0, 1):
+        sums.write_text(lines[number])
+        assert check() != 0
+    sums.write_text("".join(lines))
+    (tmp_path / "infra0.a-b.run").write_bytes(b"other")
+    assert check() != 0
+    (tmp_path / "infra0.a-b.run").rename(tmp_path / "infra0-a-b.run")
+    assert check() != 0
