@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell.payload import DROP_IN, GOLDEN, HEALTH, KUBELET_CONFIG, PKI, POD, STATE, Base, Payload, script
+from tests.shell.payload import DROP_IN, GOLDEN, GUARD, HEALTH, KUBELET_CONFIG, PKI, POD, STATE, Base, Payload, script
 from tests.shell.sandbox import Sandbox, Tree, _facts
 
 UNIT = "/etc/systemd/system/bundlegen-firstboot.service"
@@ -89,7 +89,7 @@ def test_what_all_hosts_share_is_placed(root: Path, tmp_path: Path) -> None:
     new = {path for path in after.keys() - before.keys() if not (root / path[1:]).is_dir()}
     copies = {f"{GOLDEN}/bundle/{name}" for name in COPY}
     links = {f"{WANTS}/bundlegen-firstboot.service", f"{WANTS}/kubelet.service"}
-    assert new == {KUBELET_CONFIG, DROP_IN, HEALTH, UNIT, SETTINGS, *TIMERS, *copies, *links}
+    assert new == {KUBELET_CONFIG, DROP_IN, HEALTH, GUARD, UNIT, SETTINGS, *TIMERS, *copies, *links}
     assert {path: facts for path, facts in after.items() if path in before} == before
     for path, (mode, data) in payload.files.items():
         if path.startswith("/"):
