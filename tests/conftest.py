@@ -17,6 +17,8 @@ import pytest
 from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings
 
+from tests import figures
+
 # Nothing here depends on how fast the machine is; and in continuous integration, nothing depends on luck.
 settings.register_profile(
     "bundlegen",
@@ -38,6 +40,10 @@ SHOWN_PROGRAMS = (("makeself", "--version"), ("openssl", "version"), ("shfmt", "
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="the full figures: before a release")
     parser.addoption("--tiers", metavar="FILE", help="append a line for each tier to this file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    figures.long = config.getoption("--long")
 
 
 def pytest_report_header() -> list[str]:
@@ -84,7 +90,7 @@ def _tier_lines(stats: Mapping[str, Sequence[object]]) -> Iterator[str]:
     for outcome, reports in stats.items():
         for report in reports:
             if isinstance(report, pytest.TestReport | pytest.CollectReport):
-                tier = report.nodeid.split("/")[1]
+                tier = report.nodeid.removeprefix("tests/").partition("/")[0] or "tests"
                 counts.setdefault(tier, Counter())["failed" if outcome == "error" else outcome] += 1
                 seconds[tier] += int(1000 * getattr(report, "duration", 0))
     for tier, count in sorted(counts.items()):

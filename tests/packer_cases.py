@@ -15,7 +15,7 @@ from tests import building
 def written(folder: Path, *words: str, **changes: Any) -> Path:
     """The folder with the templates of a cluster, whose change folder has a base.run."""
     building.write(folder, {**building.specification(), **changes})
-    done = building.run(folder, "packer", "cluster.yaml", *words)
+    done = building.run_here(folder, "packer", "cluster.yaml", *words)
     assert done.returncode == 0, done.stderr
     [templates] = (folder / "out").glob("*/packer")
     offer(templates.parent / "create", {"base.run": b"exit 0\n"})

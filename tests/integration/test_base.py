@@ -15,7 +15,9 @@ from bundlegen import layout
 from bundlegen.bundle.conf import IDENTITY, KEYS
 from bundlegen.trust import bundle
 from tests import image_archives, trust_cases
-from tests.building import build, contents, read, run, specification, write
+from tests.building import build_here as build
+from tests.building import contents, read, specification, write
+from tests.building import run_here as run
 
 HOSTS = ("infra0", "infra1", "infra2")
 SHARED = {

@@ -17,7 +17,9 @@ from cryptography import x509
 from bundlegen import layout
 from bundlegen.trust import bundle
 from tests import needs
-from tests.building import BUNDLEGEN, ROOT, build, contents, environment, read, run, specification, write
+from tests.building import BUNDLEGEN, ROOT, contents, environment, read, specification, write
+from tests.building import build_here as build
+from tests.building import run_here as run
 
 KEYS_AND_CERTIFICATES = (
     "apiserver-etcd-client.crt", "apiserver-etcd-client.key", "etcd/ca.crt", "etcd/healthcheck-client.crt",

@@ -24,10 +24,10 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_printed_commands_find_the_change(tmp_path: Path) -> None:
     """With another folder for the output too: the templates look for the change beside them."""
     building.write(tmp_path, building.specification(1))
-    done = building.run(tmp_path, "packer", "cluster.yaml", "--output", "my media")
+    done = building.run_here(tmp_path, "packer", "cluster.yaml", "--output", "my media")
     (build,) = (line for line in done.stdout.splitlines() if "bundlegen build" in line)
     (folder,) = (line for line in done.stdout.splitlines() if line.strip().startswith("cd "))
-    made = building.run(tmp_path, *shlex.split(build)[1:])
+    made = building.run_here(tmp_path, *shlex.split(build)[1:])
     assert made.returncode == 0, made.stderr
     assert list((tmp_path / shlex.split(folder)[1] / "../..").glob("*/base.run"))
 
@@ -35,7 +35,7 @@ def test_the_printed_commands_find_the_change(tmp_path: Path) -> None:
 def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
     templates = written(tmp_path)
     before = building.contents(templates)
-    done = building.run(tmp_path, "packer", "cluster.yaml")
+    done = building.run_here(tmp_path, "packer", "cluster.yaml")
     assert done.returncode == 0
     assert "is there already, byte for byte" in done.stderr
     assert building.contents(templates) == before
@@ -50,12 +50,12 @@ def test_what_was_changed_is_not_overwritten_unasked(tmp_path: Path) -> None:
     (templates / "qemu/source.pkr.hcl").write_text("mine\n")
     (templates / "qemu/mine.pkrvars.hcl").write_text("mine too\n")
     (templates / "null/scripts/bake.sh").unlink()
-    done = building.run(tmp_path, "packer", "cluster.yaml")
+    done = building.run_here(tmp_path, "packer", "cluster.yaml")
     assert done.returncode == CONFLICT
     assert "would come out different: qemu/source.pkr.hcl differs (" in done.stderr
     assert (templates / "qemu/source.pkr.hcl").read_text() == "mine\n"
     assert not (templates / "null/scripts/bake.sh").exists()
-    assert building.run(tmp_path, "packer", "cluster.yaml", "--replace").returncode == 0
+    assert building.run_here(tmp_path, "packer", "cluster.yaml", "--replace").returncode == 0
     assert building.contents(templates) == {**before, "qemu/mine.pkrvars.hcl": b"mine too\n"}
     assert [path.name for path in templates.parent.iterdir() if path.name.startswith(".")] == []
 
@@ -71,7 +71,7 @@ def test_what_is_in_the_way_is_named_and_nothing_is_written(tmp_path: Path, plac
     (templates / "amazon-ebs/bundlegen.pkr.hcl").unlink()
     before = building.contents(templates)
     for words in ((), ("--replace",)):
-        done = building.run(tmp_path, "packer", "cluster.yaml", *words)
+        done = building.run_here(tmp_path, "packer", "cluster.yaml", *words)
         assert done.returncode == CONFLICT
         if words or kind == "file":
             assert f"out/prod/packer/{place} is a {kind}, and where null/scripts/" in done.stderr
@@ -82,20 +82,20 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     building.write(tmp_path, building.specification())
     (tmp_path / "out/prod").mkdir(parents=True)
     (tmp_path / "out/prod/packer").write_text("")
-    done = building.run(tmp_path, "packer", "cluster.yaml", "--replace")
+    done = building.run_here(tmp_path, "packer", "cluster.yaml", "--replace")
     assert done.returncode == CONFLICT
     assert "is not a folder" in done.stderr
 
 
 def test_a_wrong_specification_writes_nothing(tmp_path: Path) -> None:
     building.write(tmp_path, building.specification(name="A b"))
-    assert building.run(tmp_path, "packer", "cluster.yaml").returncode == 3
+    assert building.run_here(tmp_path, "packer", "cluster.yaml").returncode == 3
     assert not (tmp_path / "out").exists()
 
 
 def test_the_example_is_what_is_written(tmp_path: Path) -> None:
     shutil.copy(building.ROOT / "examples/three-hosts.yaml", tmp_path)
-    assert building.run(tmp_path, "packer", "three-hosts.yaml").returncode == 0
+    assert building.run_here(tmp_path, "packer", "three-hosts.yaml").returncode == 0
     assert building.contents(building.ROOT / "examples/packer") == {
         name: content
         for name, content in building.contents(tmp_path / "out/prod-etcd/packer").items()

@@ -83,8 +83,8 @@ def test_packer_accepts_it_with_what_build_made(tmp_path: Path, option: str) -> 
         file = name.replace("/", "_").replace(":", "_")
         image_archives.write(tmp_path / f"{file}.tar", image_archives.docker(name))
     building.write(tmp_path, building.specification(hosts=1, images=["*.tar"]))
-    building.build(tmp_path, "--base", option)
-    assert building.run(tmp_path, "packer", "cluster.yaml").returncode == 0
+    building.build_here(tmp_path, "--base", option)
+    assert building.run_here(tmp_path, "packer", "cluster.yaml").returncode == 0
     folder = tmp_path / "out/prod/packer/null"
     shared = option == "--shared-images"
     done = validate(folder)

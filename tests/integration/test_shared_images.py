@@ -22,7 +22,9 @@ from bundlegen.trust.bundle import read
 from bundlegen.trust.compare import compare
 from bundlegen.trust.verify import verify
 from tests import image_archives
-from tests.building import build, contents, run, specification, write
+from tests.building import build_here as build
+from tests.building import contents, specification, write
+from tests.building import run_here as run
 from tests.trust_cases import Entries, findings, put, repack, replace_bundle, sentences, sum_up
 
 NAME = layout.SHARED_IMAGES

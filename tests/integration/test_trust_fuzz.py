@@ -28,9 +28,10 @@ from bundlegen.trust.bundle import read
 from bundlegen.trust.check_bundle import examine
 from bundlegen.trust.extract import extract
 from bundlegen.trust.verify import verify
+from tests import figures
 from tests.trust_cases import make, put, repack
 
-CASES = 5200
+CASES = figures.of(400, 5200)
 PARTS = 4
 LONGEST = 5.0
 EVIL_NAMES = (

@@ -12,9 +12,11 @@ import pytest
 
 from bundlegen import layout
 from bundlegen.trust.bundle import read
+from tests import figures
 from tests.trust_cases import SPEC, findings, make, put, repack
 
-CASES = 2000
+CASES = figures.of(240, 2000)
+CASES_ALONE = figures.of(120, 400)
 KINDS = ("stub bit", "payload bit", "tail bit", "appended", "truncated", "swapped", "inserted command", "re-packed")
 
 
@@ -95,7 +97,7 @@ def test_a_bundle_alone_is_refused_as_well(built: Path, tmp_path: Path) -> None:
     luck = random.Random(46)
     path = tmp_path / "infra0.run"
     refused = total = 0
-    for number in range(400):
+    for number in range(CASES_ALONE):
         kind = KINDS[number % len(KINDS)]
         content = attacker.tamper(kind, luck)
         if kind == "swapped" and content == attacker.other:

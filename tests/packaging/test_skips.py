@@ -31,7 +31,8 @@ def run(
     tests = folder / "tests"
     (tests / tier).mkdir(parents=True)
     shutil.copy(ROOT / "setup.cfg", folder)
-    shutil.copy(ROOT / "tests/conftest.py", tests)
+    for needed in ("conftest.py", "figures.py"):
+        shutil.copy(ROOT / "tests" / needed, tests)
     for name, source in sources.items():
         (tests / tier / name).write_text(source, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST_")}
