@@ -138,7 +138,7 @@ def test_plan_lists_it(folder: Path) -> None:
     assert {file["path"] for file in found["files"]} == SHARED.keys() - {
         *("install.sh", "image.sh", "bundle.conf", "cluster.json")
     }
-    assert "base.run: 7 files for images of all hosts" in run(folder, "plan", "cluster.yaml", "--base").stdout
+    assert "base.run: 8 files for images of all hosts" in run(folder, "plan", "cluster.yaml", "--base").stdout
     assert json.loads(run(folder, "plan", "cluster.yaml", "--json").stdout)["base"] is None
 
 

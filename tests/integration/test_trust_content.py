@@ -277,7 +277,7 @@ def test_a_changed_byte_of_a_rendered_file_is_found(built: Path, host: str) -> N
     assert examine(bundle).faults == ()
     everywhere = positions(bundle)
     assert len(everywhere) > 4500
-    assert len({name for name, _ in everywhere}) == {HOST: 12, "base": 10}[host]
+    assert len({name for name, _ in everywhere}) == {HOST: 13, "base": 11}[host]
     for name, place in luck.sample(everywhere, CHANGED):
         assert examine(flipped(bundle, name, place, luck)).faults, (name, place)
 
@@ -348,6 +348,4 @@ def test_a_bundle_of_another_version_is_for_that_one_to_prove(change: Path, caps
     path.write_bytes(repack(path, conf(BUNDLEGEN_VERSION="7.0")))
     sum_up(change)
     assert main(["inspect", str(path)]) == 6
-    assert (
-        "was made by bundlegen 7.0, which alone can make its files again and so prove them" in capsys.readouterr().out
-    )
+    assert "was made by bundlegen 7.0, which alone can prove its files" in " ".join(capsys.readouterr().out.split())
