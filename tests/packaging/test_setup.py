@@ -7,9 +7,11 @@ of it, so nothing is installed for real.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import pytest
 from tests.lint.tree import ROOT
 
 MINIMAL = ("bash", "cat", "chmod", "dirname", "env", "flock", "mkdir", "rm", "sed", "sha256sum")
-INPUTS = (".ci/setup", "setup.cfg", "pyproject.toml", "tests/constraints.txt")
+INPUTS = (".ci/setup", "setup.cfg", "pyproject.toml", ".ci/pins/run.txt", ".ci/pins/test.txt")
 WANTED = (
     "ip",
     "busybox",
@@ -154,6 +156,8 @@ def test_the_environment_is_made_once(machine: Machine) -> None:
     first = machine.asked_of_pip()
     assert "--no-build-isolation" in first[-1]
     assert first[-1].endswith(" --editable .")
+    assert "--no-deps" in first[-1]
+    assert "--require-hashes --only-binary=:all:" in first[-2]
     assert machine.setup("demo").returncode == 0
     assert machine.asked_of_pip() == first
 
@@ -177,10 +181,31 @@ def test_the_test_environment_serves_the_demo_but_not_the_other_way(machine: Mac
     machine.setup("dev")
     both = machine.asked_of_pip()
     assert len(both) > len(demo)
-    assert both[-1].endswith("--editable .[test,dist]")
+    assert "-r .ci/pins/run.txt" in demo[-2]
+    assert "-r .ci/pins/test.txt" in both[-2]
     machine.setup("demo")
     machine.setup("test")
     assert machine.asked_of_pip() == both
+
+
+def test_every_requirement_is_pinned_with_hashes() -> None:
+    """As setup.cfg has them, and with what they require in turn; what runs has the versions that are tested with."""
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", "utf-8")
+    extras = config["options.extras_require"]
+    needed = {"run": [config["options"]["install_requires"], "setuptools"]}
+    needed["dist"] = [*needed["run"], extras["dist"], "pip"]
+    needed["test"] = [*needed["run"], extras["dist"], extras["test"]]
+    found = {}
+    for level, texts in needed.items():
+        text = (ROOT / f".ci/pins/{level}.txt").read_text("ascii")
+        entries = re.findall(r"^([a-z0-9._-]+)==(\S+) ((?:\\\n    --hash=sha256:[0-9a-f]{64} ?)+)$", text, re.MULTILINE)
+        assert len(entries) == text.count("==")
+        found[level] = {name: version for name, version, _ in entries}
+        names = {re.split("[<>=]", each)[0].lower() for line in texts for each in line.split()}
+        assert names <= found[level].keys()
+    assert found["run"].items() <= found["test"].items()
+    assert {**found["dist"], "pip": ""}.items() <= {**found["test"], "pip": ""}.items()
 
 
 def test_no_python(machine: Machine) -> None:
