@@ -51,9 +51,9 @@ clean_environment() {
     [[ ${name} == TERM ]] || export -n "${name?}" 2> /dev/null || true
   done
   unset BASH_COMPAT BASH_ENV BASH_XTRACEFD BUNDLEGEN_FILE BUNDLEGEN_IMAGES_AT CDPATH ENV EXECIGNORE FIGNORE GLOBIGNORE IFS LANG LANGUAGE \
-    "${!LC_@}" POSIXLY_CORRECT PS4 TIMEFORMAT TMPDIR TZ
+    "${!LC_@}" POSIXLY_CORRECT PS4 TIMEFORMAT TMPDIR
   export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
-  export LC_ALL=C HOME=/root
+  export LC_ALL=C TZ=UTC0 HOME=/root
   # where bash puts what it cannot hold in a pipe: /tmp may be full, read-only or shared
   if [[ -w /run ]]; then export TMPDIR=/run; fi
   umask 077

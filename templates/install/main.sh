@@ -167,7 +167,7 @@ main() {
   trap 'on_signal 2' INT
   trap 'on_signal 15' TERM
   [[ -e /proc/self/stat ]] || die "${EXIT_PREFLIGHT}" "/proc is not mounted here" "mount -t proc proc /proc, or work from outside: --root DIR"
-  STARTED=$(now)
+  now STARTED
   HERE=$(cd -P -- "${BASH_SOURCE[0]%/*}" && pwd)
   parse_arguments "$@"
   load_bundle

@@ -129,13 +129,15 @@ def test_a_bundle_that_cannot_be(host: Sandbox, key: str, value: str) -> None:
 
 
 def test_the_other_run_ends_meanwhile(host: Sandbox) -> None:
-    """It takes the folder along, while this run has given way and is about to try again."""
-    started = host.path("/proc/1/stat").read_text().rpartition(") ")[2].split()[19]
-    host.write(f"/run/bundlegen/run.1.{started}")
-    host.write("/usr/local/sbin/sleep", "#!/bin/sh\nrm -rf /run/bundlegen\n").chmod(0o755)
+    """It takes the file along, while this run has opened it and is about to lock it."""
+    once = "[ -e /var/stub/locked ] || { : > /var/stub/locked; rm -rf /run/bundlegen; }"
+    host.write("/usr/local/sbin/flock", f'#!/bin/sh\n{once}\nexec /usr/bin/flock "$@"\n').chmod(0o755)
     done = host.run(host.unpack(Payload()), "install")
     assert done.returncode == 0, done.stderr
     assert "No such file" not in done.stderr
+    assert host.stubbed("locked") == ""
+    assert host.path("/var/stub/locked").exists()
+    assert not host.path("/run/bundlegen").exists()
 
 
 def test_only_one_run_at_a_time(host: Sandbox) -> None:
@@ -145,7 +147,7 @@ def test_only_one_run_at_a_time(host: Sandbox) -> None:
         host.command(["/bin/bash", "-p", f"{folder}/install.sh", "--wait", "8"]),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    host.until(lambda: any(host.path("/run/bundlegen").glob("run.*")))
+    host.until(lambda: host.path("/run/bundlegen/lock").exists() and host.path("/run/bundlegen/lock").read_text() != "")
     for verb in ("install", "rollback", "uninstall"):
         done = host.run(folder, verb)
         assert done.returncode == 15
@@ -155,11 +157,19 @@ def test_only_one_run_at_a_time(host: Sandbox) -> None:
 
 
 def test_a_dead_runs_lock_is_no_obstacle(host: Sandbox) -> None:
-    # process 1 lives, but started at another time: its number was used again
-    for name in ("run.1.1", "run.999999.5"):
-        host.write(f"/run/bundlegen/{name}")
+    # process 1 lives, and holds no lock
+    host.write("/run/bundlegen/lock", "1\n")
     assert host.install(Payload()).returncode == 0
     assert not host.path("/run/bundlegen").exists()
+
+
+def test_a_host_without_flock(host: Sandbox) -> None:
+    host.execute("/bin/mount", "--bind", "/dev/null", "/usr/bin/flock")
+    before = host.tree(times=True)
+    done = host.install(Payload())
+    assert done.returncode == 11
+    assert "flock is not installed" in done.stderr
+    assert host.tree(times=True) == before
 
 
 @pytest.mark.parametrize(

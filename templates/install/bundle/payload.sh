@@ -82,21 +82,18 @@ files_in_their_places() {
   [[ ${FILES_IN_PLACE} == yes ]]
 }
 
-# payload_file PATH: where the file of this MANIFEST path lies.
+# payload_file PATH VARIABLE: sets it to where the file of this MANIFEST path lies.
 payload_file() {
   if files_in_their_places && [[ $1 == /* && $1 != "${CONF[STATIC_POD_MANIFEST]}" ]]; then
-    printf '%s%s' "${ROOT}" "$1"
-    return 0
-  fi
-  if sealed "$1"; then
+    printf -v "$2" '%s%s' "${ROOT}" "$1"
+  elif sealed "$1"; then
     # never the host's own file, where none has been opened
-    printf '%s%s' "${OPENED:-/dev/null}" "$1"
-    return 0
+    printf -v "$2" '%s%s' "${OPENED:-/dev/null}" "$1"
+  elif [[ $1 == /* ]]; then
+    printf -v "$2" '%s/files%s' "${HERE}" "$1"
+  else
+    printf -v "$2" '%s/%s' "${HERE}" "$1"
   fi
-  case $1 in
-    /*) printf '%s/files%s' "${HERE}" "$1" ;;
-    *) printf '%s/%s' "${HERE}" "$1" ;;
-  esac
 }
 
 # installed_copy: is this the copy left on the host, which has no files to place? With --root it may be another's.
@@ -106,31 +103,26 @@ installed_copy() {
 
 # verify_payload: every file is what MANIFEST says, and nothing else is there.
 verify_payload() {
-  local -a files=() wanted=() found=() problems=()
-  local index file
+  local -a files=() wanted=() problems=()
+  local index path file sum
   for index in "${!ENTRY_PATH[@]}"; do
+    path=${ENTRY_PATH[index]}
+    payload_file "${path}" file
     # of an installed copy nothing else is there; image.sh only in one that was baked
-    if installed_copy && [[ ${ENTRY_PATH[index]} != @(install.sh|bundle.conf) && (${ENTRY_PATH[index]} != image.sh || ! -e ${HERE}/image.sh) ]]; then
-      continue
-    fi
-    ! sealed "${ENTRY_PATH[index]}" || continue
-    file=$(payload_file "${ENTRY_PATH[index]}")
-    # archives that were not unpacked are looked at where they are needed
-    if [[ ${ENTRY_PATH[index]} == images/* && ${ENTRY_PATH[index]} != images/@(LIST|PIECES) && ! -e ${file} ]]; then
-      continue
-    fi
-    if [[ -f ${file} && -r ${file} && ! -L ${file} ]]; then
+    if installed_copy && [[ ${path} != @(install.sh|bundle.conf) && (${path} != image.sh || ! -e ${file}) ]]; then continue; fi
+    # archives that were not unpacked are looked at where they are needed, and sealed keys when they are opened
+    if sealed "${path}" || [[ ${path} == images/* && ${path} != images/@(LIST|PIECES) && ! -e ${file} ]]; then continue; fi
+    if [[ -f ${file} && ! -L ${file} ]]; then
       files+=("${file}")
       wanted+=("${index}")
     else
-      problems+=("${ENTRY_PATH[index]} is missing")
+      problems+=("${path} is missing")
     fi
   done
-  # --zero: one record for each file, in order, whatever the folder is called
-  mapfile -d '' -t found < <(sha256sum --zero -- "${files[@]}" 2> /dev/null || true)
-  ((${#found[@]} == ${#files[@]})) || problems+=("not every file can be read")
-  for index in "${!found[@]}"; do
-    [[ ${found[index]:0:64} == "${ENTRY_SHA[wanted[index]]}" ]] || problems+=("${ENTRY_PATH[wanted[index]]} was altered")
+  look_at ${files[@]+"${files[@]}"}
+  for index in "${!files[@]}"; do
+    looked_up "${files[index]}" sha256 sum
+    [[ ${sum} == "${ENTRY_SHA[wanted[index]]}" ]] || problems+=("${ENTRY_PATH[wanted[index]]} was altered")
   done
   installed_copy || find_strangers
   ((${#problems[@]} == 0)) || damaged "${#problems[@]} of its files are not as MANIFEST says" "${problems[@]}"
@@ -155,12 +147,4 @@ find_strangers() {
     [[ -n ${ENTRY_OF[${path}]+x} ]] || problems+=("${path} is not in MANIFEST")
   done
   shopt -u globstar dotglob nullglob
-}
-
-# sha256 FILE: its digest in hexadecimal; fails if it cannot be read.
-sha256() {
-  local line
-  line=$(sha256sum -- "$1" 2> /dev/null) || return 1
-  line=${line#\\} # coreutils marks a file name it had to escape
-  printf '%s' "${line:0:64}"
 }

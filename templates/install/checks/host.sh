@@ -9,8 +9,9 @@ check_root() {
   fi
 }
 
-# What is used of coreutils and openssl; the rest is bash.
-readonly TOOLS=(cat chmod chown cp date df ln mkdir mv openssl readlink rm rmdir sha256sum sleep sort stat sync tail timeout)
+# What every Linux with systemd has, and a kubelet needs itself.
+readonly TOOLS=(awk cat chmod chown cp date df diff flock ip ln mkdir mktemp mv openssl readlink rm rmdir sha256sum sleep sort ss stat
+  sync tail timeout touch uname)
 
 check_tools() {
   local tool missing=''
@@ -21,13 +22,13 @@ check_tools() {
   for tool in "${TOOLS[@]}"; do
     have "${tool}" || missing+=" ${tool}"
   done
-  ((${#PIECES[@]} == 0)) || for tool in dd gzip tar; do
+  ((${#PIECES[@]} == 0)) || for tool in dd gzip head tar; do
     have "${tool}" || missing+=" ${tool}"
   done
   if [[ -n ${missing} ]]; then
-    verdict tools failed "these programs are missing:${missing}" "Install the packages coreutils, openssl, gzip and tar."
+    verdict tools failed "these programs are missing:${missing}" "They are in the packages coreutils, diffutils, gawk (or mawk), gzip, iproute2 (iproute), openssl, tar and util-linux."
   else
-    verdict tools ok "bash ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}, coreutils and openssl are there"
+    verdict tools ok "bash ${BASH_VERSINFO[0]}.${BASH_VERSINFO[1]}, openssl and all other programs are there"
   fi
 }
 
@@ -43,11 +44,13 @@ check_architecture() {
 }
 
 check_systemd() {
+  local version
   running || return 0
   if ! have systemctl || [[ ! -d /run/systemd/system ]]; then
     verdict systemd failed "systemd does not run this machine" "etcd is started by kubelet, and kubelet by systemd."
   else
-    verdict systemd ok "$(first_line systemctl --version)"
+    first_line version systemctl --version
+    verdict systemd ok "${version}"
   fi
 }
 
@@ -81,7 +84,7 @@ check_swap() {
 
 check_clock() {
   local moment
-  moment=$(now)
+  now moment
   if ((moment < CONF[NOT_BEFORE])); then
     verdict clock failed "this host's clock says $(iso_time "${moment}"), but the certificates are valid only from $(iso_time "${CONF[NOT_BEFORE]}"): the clock is behind" \
       "Set the clock (timedatectl, chronyc), then run this again."
@@ -96,78 +99,65 @@ check_clock() {
   fi
 }
 
-# free_kib PATH: on the file system of its nearest existing folder.
-free_kib() {
-  local path=${ROOT}$1
-  local -a lines
-  while [[ ! -d ${path} ]]; do
-    path=${path%/*}
-  done
-  mapfile -t lines < <(df --block-size=1K --output=avail -- "${path}/")
-  printf '%d' "${lines[1]}"
-}
-
 check_disk() {
-  local path image=0 needed free short='' archive
+  local need path image=0 size short='' archive index free
+  local -a needs folders=() available
   while read -r archive; do
     image=$((image + $(archive_kib "${archive}")))
   done < <(carried_archives)
   # payload and kept files are well below a MiB; etcd preallocates 64 MiB of log, twice
-  for path in "${CONF[PKI_DIR]} 4096" "${CONF[STATE_DIR]} 8192" "${CONF[DATA_DIR]} 204800" "/var/lib/containerd $((image * 3))"; do
-    needed=${path#* } path=${path% *}
+  needs=("${CONF[PKI_DIR]} 4096" "${CONF[STATE_DIR]} 8192" "${CONF[DATA_DIR]} 204800" "/var/lib/containerd $((image * 3))")
+  for need in "${needs[@]}"; do
+    # its nearest folder that exists
+    path=${ROOT}${need% *}
+    while [[ ! -d ${path} ]]; do path=${path%/*}; done
+    folders+=("${path}/")
+  done
+  mapfile -t available < <(df --block-size=1K --output=avail -- "${folders[@]}")
+  for index in "${!needs[@]}"; do
+    path=${needs[index]% *} size=${needs[index]#* } free=$((available[index + 1]))
     running || [[ ${path} != "${CONF[DATA_DIR]}" ]] || continue
-    free=$(free_kib "${path}")
-    ((free >= needed)) || short+=" ${path} ($((free / 1024)) MiB free, $(((needed + 1023) / 1024)) MiB needed);"
+    ((free >= size)) || short+=" ${path} ($((free / 1024)) MiB free, $(((size + 1023) / 1024)) MiB needed);"
   done
   if [[ -n ${short} ]]; then
     verdict disk failed "too little disk space for${short%;}" "Make room there, then run this again."
-  elif running && ((free = $(free_kib "${CONF[DATA_DIR]}"), free < 2097152)); then
+  elif running && ((free = available[3], free < 2097152)); then
     verdict disk warning "only $((free / 1024)) MiB free for ${CONF[DATA_DIR]}" "etcd's database may grow to 2 GiB."
   else
     verdict disk ok "enough disk space"
   fi
 }
 
-# port_user INODE: who holds a socket, in words; sets PORT_PID.
-port_user() {
-  local -a words=()
-  PORT_PID=$(socket_owner "$1") || PORT_PID=''
-  [[ -z ${PORT_PID} ]] || mapfile -d '' -t words 2> /dev/null < "/proc/${PORT_PID}/cmdline" || true
-  PORT_COMMAND=${words[0]-an unknown process}
-  PORT_COMMAND=${PORT_COMMAND##*/}
-}
-
-# kubelet_port NAME DEFAULT: a port in the kubelet configuration of the payload.
+# kubelet_port NAME DEFAULT VARIABLE: sets it to a port in the kubelet configuration of the payload.
 kubelet_port() {
-  local key value file
-  file=$(payload_file "${CONF[KUBELET_CONFIG]}")
-  if [[ -f ${file} ]]; then
-    while read -r key value; do
-      if [[ ${key} == "$1:" && ${value} =~ ^[0-9]+$ ]]; then
-        printf '%d' "${value}"
-        return 0
-      fi
-    done < "${file}"
-  fi
-  printf '%d' "$2"
+  local file text=''
+  payload_file "${CONF[KUBELET_CONFIG]}" file
+  [[ ! -f ${file} ]] || read_text "${file}" text
+  [[ $'\n'${text} =~ $'\n'"$1: "([0-9]{1,5})$'\n' ]] && printf -v "$3" '%s' "${BASH_REMATCH[1]}" || printf -v "$3" '%s' "$2"
 }
 
 check_ports() {
-  local item busy='' metrics=${CONF[METRICS_URL]#http://} on_address='' address port owner inode
+  local item address port owner users pid name kubelet healthz busy='' metrics=${CONF[METRICS_URL]#http://}
+  local -a sockets words wanted
   running || return 0
-  metrics=${metrics%:*}
-  metrics=${metrics#[}
-  [[ ${CONF[METRICS_ON]} != address ]] || on_address="${CONF[ADDRESS]} ${CONF[METRICS_PORT]} etcd"
-  for item in "${CONF[ADDRESS]} ${CONF[CLIENT_PORT]} etcd" "${CONF[ADDRESS]} ${CONF[PEER_PORT]} etcd" \
-    "${metrics%]} ${CONF[METRICS_PORT]} etcd" ${on_address:+"${on_address}"} "127.0.0.1 $(kubelet_port port 10250) kubelet" \
-    "127.0.0.1 $(kubelet_port healthzPort 10248) kubelet"; do
+  kubelet_port port 10250 kubelet
+  kubelet_port healthzPort 10248 healthz
+  metrics=${metrics%:*} metrics=${metrics#[} metrics=${metrics%]}
+  wanted=("${CONF[ADDRESS]} ${CONF[CLIENT_PORT]} etcd" "${CONF[ADDRESS]} ${CONF[PEER_PORT]} etcd" "${metrics} ${CONF[METRICS_PORT]} etcd")
+  [[ ${CONF[METRICS_ON]} != address ]] || wanted+=("${CONF[ADDRESS]} ${CONF[METRICS_PORT]} etcd")
+  wanted+=("127.0.0.1 ${kubelet} kubelet" "127.0.0.1 ${healthz} kubelet")
+  mapfile -t sockets < <(ss -H -l -t -n -p 2> /dev/null || true)
+  for item in "${wanted[@]}"; do
     read -r address port owner <<< "${item}"
-    inode=$(listener "${address}" "${port}") || continue
-    port_user "${inode}"
+    users=$(listener "${address}" "${port}" ${sockets[@]+"${sockets[@]}"}) || continue
+    pid='' words=() name='an unknown process'
+    [[ ! ${users} =~ pid=([0-9]+) ]] || pid=${BASH_REMATCH[1]}
+    [[ -z ${pid} ]] || mapfile -d '' -t words 2> /dev/null < "/proc/${pid}/cmdline" || true
+    [[ -z ${words[0]-} ]] || name=${words[0]##*/}
     # a kubelet is the one we configure; an etcd must be this bundle's own
-    [[ ${owner} == kubelet && ${PORT_COMMAND} == kubelet ]] && continue
-    [[ ${owner} == etcd && " $(etcd_processes) " == *[[:space:]]"${PORT_PID:-none}"[[:space:]]* ]] && own_member && continue
-    busy+=" ${port} by ${PORT_COMMAND}${PORT_PID:+ (process ${PORT_PID})};"
+    [[ ${owner} == kubelet && ${name} == kubelet ]] && continue
+    [[ ${owner} == etcd && $'\n'$(etcd_processes)$'\n' == *$'\n'"${pid:-none}"$'\n'* ]] && own_member && continue
+    busy+=" ${port} by ${name//[^[:print:]]/?}${pid:+ (process ${pid})};"
   done
   if [[ -n ${busy} ]]; then
     verdict ports failed "these ports are in use:${busy%;}" "Stop what uses them, or choose other ports in the specification."
@@ -189,15 +179,15 @@ check_selinux() {
 }
 
 check_peers() {
-  local name silent='' address
+  local member address silent='' answer
   running || return 0
-  while read -r name; do
-    [[ ${name} != "${CONF[HOST]}" ]] || continue
-    address=$(member_address "${name}")
-    reachable "${address}" "${CONF[PEER_PORT]}"
-    # refused: the host is there, its etcd not yet
-    [[ ${REACH} != silent ]] || silent+=" ${name} ($(bracketed "${address}"):${CONF[PEER_PORT]})"
-  done < <(member_names)
+  for member in ${CONF[MEMBERS]}; do
+    [[ ${member%%=*} != "${CONF[HOST]}" ]] || continue
+    address=${member#*=} answer=0
+    reachable "${address}" "${CONF[PEER_PORT]}" || answer=$?
+    # where nothing listens, the host is there, its etcd not yet
+    ((answer < 2)) || silent+=" ${member%%=*} ($(bracketed "${address}"):${CONF[PEER_PORT]})"
+  done
   if [[ -n ${silent} ]]; then
     verdict peers warning "no answer from:${silent}" "If those hosts are up, a firewall may be in between."
   else

@@ -51,27 +51,22 @@ running() {
 # placed_by_us PATH: did an install of this cluster's bundle put the file there as it is? Either the installed
 # bundle or this one says so.
 placed_by_us() {
-  local line sum
+  local sum installed
   sum=$(sha256 "${ROOT}$1") || return 1
   [[ -n ${ENTRY_OF[$1]+x} && ${ENTRY_SHA[${ENTRY_OF[$1]}]} == "${sum}" ]] && return 0
   [[ -f ${STATE}/bundle/MANIFEST ]] || return 1
-  while IFS= read -r line; do
-    [[ ${line} != *" ${sum} $1" ]] || return 0
-  done < "${STATE}/bundle/MANIFEST"
-  return 1
+  read_text "${STATE}/bundle/MANIFEST" installed
+  [[ ${installed} == *" ${sum} $1"$'\n'* ]]
 }
 
 # own_member: does this host already run the member that this bundle installs?
 own_member() {
-  local line known=0
+  local key installed
   [[ -f ${STATE}/bundle/bundle.conf ]] || return 1
-  while IFS= read -r line; do
-    case ${line} in
-      "CLUSTER='${CONF[CLUSTER]}'" | "HOST='${CONF[HOST]}'" | "INITIAL_CLUSTER_TOKEN='${CONF[INITIAL_CLUSTER_TOKEN]}'") known=$((known + 1)) ;;
-      *) ;;
-    esac
-  done < "${STATE}/bundle/bundle.conf"
-  ((known == 3))
+  read_text "${STATE}/bundle/bundle.conf" installed
+  for key in CLUSTER HOST INITIAL_CLUSTER_TOKEN; do
+    [[ $'\n'${installed} == *$'\n'"${key}='${CONF[${key}]}'"$'\n'* ]] || return 1
+  done
 }
 
 # right_host: the guard before everything else. Nothing is touched on another host.
@@ -90,8 +85,8 @@ right_host() {
 }
 
 preflight_json() {
-  printf '{"format": 1, "cluster": %s, "host": %s, "exitCode": %d, "checks": %s}\n' \
-    "$(json_string "${CONF[CLUSTER]}")" "$(json_string "${CONF[HOST]}")" "$1" "$(verdicts_json)"
+  json '{"format": 1, "cluster": %s, "host": %s, ' "${CONF[CLUSTER]}" "${CONF[HOST]}"
+  printf '"exitCode": %d, "checks": ' "$1" && verdicts_json && printf '}\n'
 }
 
 do_preflight() {

@@ -28,16 +28,12 @@ check_leftovers() {
 
 # check_drop_ins: a drop-in that sorts after ours and sets ExecStart would win.
 check_drop_ins() {
-  local folder file line winners='' own=${CONF[KUBELET_DROPIN]##*/}
+  local folder file text winners='' own=${CONF[KUBELET_DROPIN]##*/}
   for folder in /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
     for file in "${ROOT}${folder}"/kubelet.service.d/*.conf; do
       [[ -f ${file} && ${file##*/} > ${own} && ${file} != "${ROOT}${CONF[KUBELET_CONFIG]}" ]] || continue
-      while IFS= read -r line || [[ -n ${line} ]]; do
-        if [[ ${line} =~ ^[[:space:]]*ExecStart[[:space:]]*= ]]; then
-          winners+=" ${file#"${ROOT}"}"
-          break
-        fi
-      done < "${file}"
+      read_text "${file}" text
+      [[ ! $'\n'${text} =~ $'\n'[[:blank:]]*ExecStart[[:blank:]]*= ]] || winners+=" ${file#"${ROOT}"}"
     done
   done
   if [[ -n ${winners} ]]; then

@@ -1,70 +1,34 @@
 # shellcheck shell=bash
-# One run at a time on a host. Each run first makes a file named after itself (process id and start time,
-# so that a recycled id is not mistaken for it), then looks for others that live. Two runs can both give
-# way, never both go on; a dead run's file is simply removed, so that nothing is ever taken over.
+# One run at a time on a host: the kernel keeps the lock as long as this run, or a program that it has started, lives.
 
 LOCK=''
 MADE_RUN=no # was there no /run in the tree that we work on?
 
-# start_time PID: in clock ticks since boot, field 22 of /proc/PID/stat; fails if there is no such process.
-start_time() {
-  local stat
-  local -a fields
-  { read -r stat < "/proc/$1/stat"; } 2> /dev/null || return 1
-  # the second field, the name in parentheses, may itself hold spaces and parentheses
-  read -r -a fields <<< "${stat##*) }"
-  printf '%s' "${fields[19]}"
-}
-
-# live_rival FOLDER: the process id of another living run; files of dead ones are removed.
-live_rival() {
-  local file pid
-  for file in "$1"/run.*.*; do
-    [[ -e ${file} && ${file} != "${LOCK}" ]] || continue
-    pid=${file##*/run.}
-    pid=${pid%%.*}
-    if [[ $(start_time "${pid}") == "${file##*.}" ]]; then
-      printf '%s' "${pid}"
-      return 0
-    fi
-    rm -f -- "${file}"
-  done
-  return 1
-}
-
-# make_lock FOLDER: again if need be, for a run that ends in between takes the empty folder along.
-make_lock() {
-  local attempt
-  for attempt in 1 2 3; do
-    mkdir -p -- "$1" || die "${EXIT_LOCKED}" "cannot make $1, where this run would say that it is running"
-    ! { : > "${LOCK}"; } 2> /dev/null || return 0
-  done
-  die "${EXIT_LOCKED}" "cannot write ${LOCK}, which says that this run is running (tried ${attempt} times)"
-}
-
 take_lock() {
-  local folder=${ROOT}/run/bundlegen attempt rival
+  local folder=${ROOT}/run/bundlegen rival='' attempt
+  have flock || die "${EXIT_PREFLIGHT}" "flock is not installed" "It is part of the package util-linux."
   [[ -e ${ROOT}/run || -L ${ROOT}/run ]] || MADE_RUN=yes
-  LOCK=${folder}/run.$$.$(start_time $$)
-  at_exit release_lock
-  for attempt in 1 2 3 4 5; do
-    make_lock "${folder}"
-    rival=$(live_rival "${folder}") || return 0
-    rm -f -- "${LOCK}"
-    # both gave way at once: try again after a moment that differs between the two
-    sleep "0.$((RANDOM % 9 + 1))"
+  for attempt in 1 2 3; do
+    # a run that ends takes the file along
+    { mkdir -p -- "${folder}" && exec 9>> "${folder}/lock"; } 2> /dev/null || continue
+    if ! flock --nonblock 9; then
+      read -r rival < "${folder}/lock" || true
+      die "${EXIT_LOCKED}" "another run of this installer is busy on this host (process ${rival//[!0-9]/})" \
+        "Nothing was changed. Wait until it ends, then run this again."
+    fi
+    [[ ${folder}/lock -ef /proc/self/fd/9 ]] || continue
+    LOCK=${folder}/lock
+    at_exit release_lock
+    printf '%d\n' "$$" > "${LOCK}"
+    return 0
   done
-  LOCK=''
-  die "${EXIT_LOCKED}" "another run of this installer is busy on this host (process ${rival}, tried ${attempt} times)" \
-    "Nothing was changed. Wait until it ends, then run this again."
+  die "${EXIT_LOCKED}" "cannot write ${folder}/lock, which says that this run is running (tried ${attempt} times)"
 }
 
 release_lock() {
-  [[ -n ${LOCK} ]] || return 0
   rm -f -- "${LOCK}"
   rmdir -- "${LOCK%/*}" 2> /dev/null || true
   [[ ${MADE_RUN} == no ]] || rmdir -- "${ROOT}/run" 2> /dev/null || true
-  LOCK=''
 }
 
 # sweep_unpacked: removes what makeself unpacked for runs that were killed; it holds private keys.

@@ -35,42 +35,51 @@ die() {
   exit "${code}"
 }
 
-# have COMMAND: is it on this host? (type -P also finds what may not be executed)
+# have COMMAND: is it on this host, and may it be executed?
 have() {
-  local path
-  path=$(type -P "$1") && [[ -x ${path} ]]
+  local folder
+  for folder in ${PATH//:/ }; do
+    [[ ! -f ${folder}/$1 || ! -x ${folder}/$1 ]] || return 0
+  done
+  return 1
 }
 
+# first_line VARIABLE COMMAND...: sets it to the first line of what the command says.
+first_line() {
+  local said
+  said=$("${@:2}" 2> /dev/null) || true
+  printf -v "$1" '%s' "${said%%$'\n'*}"
+}
+
+# now VARIABLE: seconds since 1970.
 now() {
-  date -u +%s
+  printf -v "$1" '%(%s)T' -1
 }
 
-# timestamp: for names of files and folders, sortable.
+# timestamp: for names of files and folders, sortable. As everywhere here, in UTC.
 timestamp() {
-  date -u +%Y%m%dT%H%M%SZ
+  printf '%(%Y%m%dT%H%M%SZ)T' -1
 }
 
 iso_time() {
-  date -u -d "@$1" +%Y-%m-%dT%H:%M:%SZ
+  printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$1"
 }
 
-# indent: standard input, four columns to the right.
-indent() {
-  local line
-  while IFS= read -r line || [[ -n ${line} ]]; do
-    printf '    %s\n' "${line}"
+# json FORMAT TEXT...: prints FORMAT, with each TEXT for a %s: a JSON string in plain ASCII, in which a question mark stands
+# for what is not printable.
+json() {
+  local format=$1 text
+  local -a strings=()
+  shift
+  for text in "$@"; do
+    text=${text//\\/\\\\}
+    text=${text//\"/\\\"}
+    text=${text//$'\n'/\\n}
+    text=${text//$'\t'/\\t}
+    strings+=("\"${text//[^[:print:]]/?}\"")
   done
-}
-
-# json_string TEXT: a JSON string in plain ASCII; what is not printable becomes a question mark.
-json_string() {
-  local text=$1
-  text=${text//\\/\\\\}
-  text=${text//\"/\\\"}
-  text=${text//$'\n'/\\n}
-  text=${text//$'\t'/\\t}
-  text=${text//[^[:print:]]/?}
-  printf '"%s"' "${text}"
+  # shellcheck disable=SC2059 # every format is written in this script
+  printf "${format}" ${strings[@]+"${strings[@]}"}
 }
 
 # json_list TEXT...: a JSON list of strings.
@@ -78,7 +87,7 @@ json_list() {
   local item comma=''
   printf '['
   for item in "$@"; do
-    printf '%s%s' "${comma}" "$(json_string "${item}")"
+    json "${comma}%s" "${item}"
     comma=', '
   done
   printf ']'

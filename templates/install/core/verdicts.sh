@@ -29,11 +29,22 @@ verdict() {
   CHECK_HINT+=("${4-}")
 }
 
-print_verdicts() {
+# has_fault NAME: did this check say anything but that all is well?
+has_fault() {
   local index
   for index in "${!CHECK_NAME[@]}"; do
-    say "$(printf '  %-7s  %-14s %s' "${CHECK_VERDICT[index]}" "${CHECK_NAME[index]}" "${CHECK_TEXT[index]}")"
-    [[ ${CHECK_VERDICT[index]} == ok || -z ${CHECK_HINT[index]} ]] || say "$(printf '  %24s %s' '' "${CHECK_HINT[index]}")"
+    [[ ${CHECK_NAME[index]} != "$1" || ${CHECK_VERDICT[index]} == ok ]] || return 0
+  done
+  return 1
+}
+
+print_verdicts() {
+  local index line
+  for index in "${!CHECK_NAME[@]}"; do
+    printf -v line '  %-7s  %-14s %s' "${CHECK_VERDICT[index]}" "${CHECK_NAME[index]}" "${CHECK_TEXT[index]}"
+    say "${line}"
+    printf -v line '  %24s %s' '' "${CHECK_HINT[index]}"
+    [[ ${CHECK_VERDICT[index]} == ok || -z ${CHECK_HINT[index]} ]] || say "${line}"
   done
 }
 
@@ -56,9 +67,8 @@ verdicts_json() {
   local index comma=''
   printf '['
   for index in "${!CHECK_NAME[@]}"; do
-    printf '%s{"name": %s, "verdict": "%s", "text": %s, "hint": %s}' "${comma}" \
-      "$(json_string "${CHECK_NAME[index]}")" "${CHECK_VERDICT[index]}" \
-      "$(json_string "${CHECK_TEXT[index]}")" "$(json_string "${CHECK_HINT[index]}")"
+    json "${comma}"'{"name": %s, "verdict": %s, "text": %s, "hint": %s}' \
+      "${CHECK_NAME[index]}" "${CHECK_VERDICT[index]}" "${CHECK_TEXT[index]}" "${CHECK_HINT[index]}"
     comma=', '
   done
   printf ']'

@@ -95,25 +95,20 @@ place_first_boot() {
   [[ -e ${ROOT}${FIRSTBOOT_SETTINGS} ]] || place_carried firstboot/firstboot.conf "${FIRSTBOOT_SETTINGS}" 0644
   place_carried image.sh "${CONF[STATE_DIR]}/bundle/image.sh" 0600
   [[ ${CONF[KIND]} == host ]] || return 0
-  local path
+  local path target
   for path in "${CONF[STATIC_POD_MANIFEST]}" images/LIST images/PIECES; do
-    [[ -z ${ENTRY_OF[${path}]+x} ]] || place_carried "${path}" "${CONF[STATE_DIR]}/bundle/$(payload_name "${path}")" 0600
+    target=${CONF[STATE_DIR]}/bundle/${path/#\//files/}
+    [[ -z ${ENTRY_OF[${path}]+x} ]] || place_carried "${path}" "${target}" 0600
   done
-}
-
-# payload_name PATH: where below a payload's folder the file of this MANIFEST path lies.
-payload_name() {
-  case $1 in
-    /*) printf 'files%s' "$1" ;;
-    *) printf '%s' "$1" ;;
-  esac
 }
 
 # place_carried ENTRY PATH MODE: a file of the payload that has its place in images only.
 place_carried() {
-  in_place "$2" "$3" root:root "${ENTRY_SHA[${ENTRY_OF[$1]}]}" && return 0
-  install_file "$2" "$3" root:root "$(payload_file "$1")"
-  say "  placed $2"
+  local source
+  payload_file "$1" source
+  WANTED=("$2" "$3" root:root "${ENTRY_SHA[${ENTRY_OF[$1]}]}" "${source}")
+  install_wanted
+  say_installed
 }
 
 readonly BAKED_IMAGES=${GOLDEN}/images.tar.gz
@@ -141,7 +136,8 @@ bake_images() {
   ! images_file_is_right "${ROOT}${BAKED_IMAGES}" || return 0
   make_folder "${GOLDEN}"
   back_up "${BAKED_IMAGES}"
-  new=${ROOT}$(temporary "${BAKED_IMAGES}")
+  temporary "${BAKED_IMAGES}" new
+  new=${ROOT}${new}
   rm -f -- "${new}"
   for archive in "${PIECES[@]}"; do
     piece "${PIECES_IN}" "${PIECES_START}" "${archive}" >> "${new}"
@@ -200,7 +196,8 @@ link() {
   [[ ! -L ${ROOT}$1 ]] || return 0
   make_folder "${1%/*}"
   back_up "$1"
-  new=${ROOT}$(temporary "$1")
+  temporary "$1" new
+  new=${ROOT}${new}
   rm -f -- "${new}"
   ln -s -- "$2" "${new}"
   touch --no-dereference --date="@${BAKED_AT}" -- "${new}"

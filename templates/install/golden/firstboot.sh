@@ -38,8 +38,7 @@ first_boot_of_host() {
 
 # await_address: an interface may get it late.
 await_address() {
-  local start
-  start=$(now)
+  local start=${SECONDS}
   until has_address "${CONF[ADDRESS]}" || time_is_up "${start}"; do
     sleep "${LOOK_EVERY}"
   done
@@ -47,14 +46,17 @@ await_address() {
 
 # check_placed: is what was baked still there, unchanged?
 check_placed() {
-  local path index
+  local path index sum
   local -a problems=()
-  for path in "${!ENTRY_OF[@]}"; do
-    index=${ENTRY_OF[${path}]}
+  look_at "${ENTRY_PATH[@]/#/"${ROOT}"}" "${HERE}/images/LIST" "${HERE}/images/PIECES" "${HERE}/files${CONF[STATIC_POD_MANIFEST]}"
+  for index in "${!ENTRY_PATH[@]}"; do
+    path=${ENTRY_PATH[index]}
     if [[ ${path} == /* && ${path} != "${CONF[STATIC_POD_MANIFEST]}" ]]; then
-      in_place "${path}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" || problems+=("${path} is not as it was baked")
+      looks_like "${path}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" || problems+=("${path} is not as it was baked")
     elif [[ ${path} == /* || ${path} == images/@(LIST|PIECES) ]]; then
-      [[ $(sha256 "${HERE}/$(payload_name "${path}")") == "${ENTRY_SHA[index]}" ]] || problems+=("${HERE}/$(payload_name "${path}") is not as it was baked")
+      payload_file "${path}" path
+      looked_up "${path}" sha256 sum
+      [[ ${sum} == "${ENTRY_SHA[index]}" ]] || problems+=("${path} is not as it was baked")
     fi
   done
   ((${#problems[@]} == 0)) || die "${EXIT_DAMAGED}" "this image was changed after it was baked; nothing was started" "${problems[@]}"

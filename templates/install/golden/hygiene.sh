@@ -37,7 +37,7 @@ do_hygiene() {
   done
   ((FAILED == 0)) || code=${EXIT_PREFLIGHT}
   if [[ ${JSON} == yes ]]; then
-    printf '{"format": 1, "exitCode": %d, "checks": %s}\n' "${code}" "$(verdicts_json)"
+    printf '{"format": 1, "exitCode": %d, "checks": ' "${code}" && verdicts_json && printf '}\n'
   else
     print_verdicts
     if ((FAILED > 0)); then

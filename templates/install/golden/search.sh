@@ -47,13 +47,12 @@ set_setting() {
 
 # time_is_up START: has it been looked for WAIT seconds?
 time_is_up() {
-  [[ ${SETTING[WAIT]} != forever ]] && (($(now) - $1 >= 10#${SETTING[WAIT]}))
+  [[ ${SETTING[WAIT]} != forever ]] && ((SECONDS - $1 >= 10#${SETTING[WAIT]}))
 }
 
 # find_bundle: sets CHOSEN; waits for it as long as WAIT says. Two different ones are one too many at once.
 find_bundle() {
-  local start told='' seen
-  start=$(now)
+  local start=${SECONDS} told='' seen
   say "Looking for this machine's bundle $(places) ..."
   while true; do
     look

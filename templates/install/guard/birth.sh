@@ -5,7 +5,7 @@
 # be_born: after kubelet was started with a manifest that this run has placed.
 be_born() {
   local path=${CONF[STATIC_POD_MANIFEST]} birth=${JOURNAL}/manifest.birth
-  running && [[ -n ${NOTED[${path}]-} ]] || return 0
+  running && noted "${path}" || return 0
   cat -- "${path}" > "${birth}"
   in_form_of_life "${birth}" || {
     await_birth
@@ -25,12 +25,11 @@ in_form_of_life() {
 
 # await_birth: until etcd answers, be it that it waits for others: then its log is on the disk.
 await_birth() {
-  local start elapsed
-  start=$(now)
-  PROGRESS_SHOWN=0
+  local start=${SECONDS} elapsed
+  start_progress
   say "Waiting for etcd to make its log ..."
   until find_right && has_log && metrics_get /health; do
-    elapsed=$(($(now) - start))
+    elapsed=$((SECONDS - start))
     REASON='etcd has not started yet'
     ! is_hopeless || break
     if ((elapsed >= SECONDS_TO_WAIT)); then

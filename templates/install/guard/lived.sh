@@ -39,7 +39,7 @@ how_to_mend() {
 
 # write_down [REVISION RAFT_INDEX]: what this member is, once it has a log; the numbers only ever rise.
 write_down() {
-  local file=${STATE}/member new=${STATE}/.member.$$ revision=${1-} index=${2-}
+  local file=${STATE}/member new=${STATE}/.member.$$ revision=${1-} index=${2-} moment
   whose_log || return 0
   if read_written "${file}"; then
     # never another one in its place: that is what the guard is for
@@ -48,9 +48,10 @@ write_down() {
     [[ -n ${WRITTEN[RAFT_INDEX]-} ]] && ! is_higher "${index:-0}" "${WRITTEN[RAFT_INDEX]}" && index=${WRITTEN[RAFT_INDEX]}
   fi
   [[ ${WRITTEN[MEMBER_ID]-}/${WRITTEN[REVISION]-0}/${WRITTEN[RAFT_INDEX]-0} != "${LOG_MEMBER}/${revision:-0}/${index:-0}" ]] || return 0
+  now moment
   {
     printf "%s='%s'\n" CLUSTER_ID "${LOG_CLUSTER}" MEMBER_ID "${LOG_MEMBER}" REVISION "${revision:-0}" RAFT_INDEX "${index:-0}" \
-      NAME "${CONF[HOST]}" DATA_DIR "${CONF[DATA_DIR]}" WAL_DIR "${CONF[WAL_DIR]}" TIME "$(now)" > "${new}" \
+      NAME "${CONF[HOST]}" DATA_DIR "${CONF[DATA_DIR]}" WAL_DIR "${CONF[WAL_DIR]}" TIME "${moment}" > "${new}" \
       && sync -- "${new}" && mv -fT -- "${new}" "${file}" && sync -- "${STATE}"
   } 2> /dev/null || {
     rm -f -- "${new}"

@@ -35,7 +35,7 @@ use_bundle_keys() {
   local name file
   TLS_FILES=()
   for name in ca.crt healthcheck-client.crt healthcheck-client.key; do
-    file=$(payload_file "${CONF[PKI_DIR]}/etcd/${name}")
+    payload_file "${CONF[PKI_DIR]}/etcd/${name}" file
     [[ -f ${file} && -r ${file} ]] || {
       TLS_FILES=()
       return 1

@@ -106,16 +106,20 @@ probe() {
 
 # peers_up: how many other members' peer ports accept connections.
 peers_up() {
-  local name count=0
-  while read -r name; do
-    [[ ${name} != "${CONF[HOST]}" ]] || continue
-    reachable "$(member_address "${name}")" "${CONF[PEER_PORT]}"
-    [[ ${REACH} != open ]] || count=$((count + 1))
-  done < <(member_names)
+  local member count=0
+  for member in ${CONF[MEMBERS]}; do
+    [[ ${member%%=*} == "${CONF[HOST]}" ]] || ! reachable "${member#*=}" "${CONF[PEER_PORT]}" || count=$((count + 1))
+  done
   printf '%d' "${count}"
 }
 
-# progress: one line that overwrites itself on a terminal; elsewhere a line each half minute.
+PROGRESS_SHOWN=0 # half minutes
+
+start_progress() {
+  PROGRESS_SHOWN=0
+}
+
+# progress SECONDS TEXT: one line that overwrites itself on a terminal; elsewhere a line each half minute.
 progress() {
   local elapsed=$1
   if [[ -t 1 && ${JSON} == no ]]; then
@@ -133,14 +137,13 @@ end_progress() {
 # await_install MINIMUM: waits until this member is as well as it can be: `waiting` will do if too few
 # others run for a leader, unless MINIMUM (the level before this run) was better. Fails when time is over.
 await_install() {
-  local start elapsed quorum count
-  start=$(now)
+  local start=${SECONDS} elapsed quorum count
   count=$(member_count)
   quorum=$((count / 2 + 1))
-  PROGRESS_SHOWN=0
+  start_progress
   while true; do
     probe_right
-    elapsed=$(($(now) - start))
+    elapsed=$((SECONDS - start))
     case ${LEVEL} in
       cluster) break ;;
       member)

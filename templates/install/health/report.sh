@@ -22,15 +22,17 @@ health_checks() {
 }
 
 health_files() {
-  local index path missing='' changed='' others=''
+  local index path mode missing='' changed='' others=''
+  look_at "${ENTRY_PATH[@]}"
   for index in "${!ENTRY_PATH[@]}"; do
     path=${ENTRY_PATH[index]}
     [[ ${path} == /* ]] || continue
     if [[ ! -f ${path} ]]; then
       missing+=" ${path}"
-    elif ! in_place "${path}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}"; then
+    elif ! is_wanted "${path}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}"; then
       changed+=" ${path}"
-      [[ ${path} != *.key || $(stat -c %a -- "${path}") == ?00 ]] || others+=" ${path}"
+      looked_up "${path}" mode mode
+      [[ ${path} != *.key || ${mode} == ??00 ]] || others+=" ${path}"
     fi
   done
   if [[ -n ${missing} ]]; then
@@ -44,31 +46,28 @@ health_files() {
   fi
 }
 
-# certificate_end FILE: seconds since 1970 at which it expires.
-certificate_end() {
-  local line
-  line=$(openssl x509 -noout -enddate -in "$1" 2> /dev/null) || return 1
-  date -u -d "${line#notAfter=}" +%s
-}
-
 health_expiry() {
-  local path end first='' first_path='' days
+  local path line first='' first_path='' days moment index
+  local -a paths=() lines=() ends
   for path in "${ENTRY_PATH[@]}"; do
     [[ ${path} == *.crt && -f ${path} ]] || continue
-    if ! end=$(certificate_end "${path}"); then
+    if ! line=$(openssl x509 -noout -enddate -in "${path}" 2> /dev/null); then
       verdict expiry failed "${path} is not a certificate" "Run the bundle again: it puts the right one back."
       return 0
     fi
-    if [[ -z ${first} ]] || ((end < first)); then
-      first=${end} first_path=${path}
-    fi
+    paths+=("${path}") lines+=("${line#notAfter=}")
+  done
+  mapfile -t ends < <(printf '%s\n' ${lines[@]+"${lines[@]}"} | date -u -f - +%s)
+  for index in "${!paths[@]}"; do
+    [[ -n ${first} ]] && ((ends[index] >= first)) || first=${ends[index]} first_path=${paths[index]}
   done
   if [[ -z ${first} ]]; then
     verdict expiry failed "no certificate is in place" "Run the bundle again."
     return 0
   fi
-  days=$(((first - $(now)) / 86400))
-  if ((first <= $(now))); then
+  now moment
+  days=$(((first - moment) / 86400))
+  if ((first <= moment)); then
     verdict expiry failed "${first_path} expired at $(iso_time "${first}")" \
       "Make new bundles with bundlegen and run them; if this host's clock is wrong, set it."
   elif ((days < EXPIRY_WARNING_DAYS)); then
@@ -134,8 +133,7 @@ next_step() {
   while read -r name; do
     if [[ ${MEMBER_STATE[${name}]-silent} == silent && ${name} != "${CONF[HOST]}" ]]; then
       # an etcd that runs there and does not answer is no case for the first install
-      reachable "$(member_address "${name}")" "${CONF[PEER_PORT]}"
-      if [[ ${REACH} == open ]]; then
+      if reachable "$(member_address "${name}")" "${CONF[PEER_PORT]}"; then
         running+=" ${name}"
         continue
       fi
@@ -200,17 +198,16 @@ health_exit() {
 
 # do_health: repeats until healthy or until --wait is over.
 do_health() {
-  local start code
+  local start=${SECONDS} code
   [[ -z ${ROOT} ]] || die "${EXIT_USAGE}" "health asks a running etcd, which --root has not"
-  start=$(now)
-  PROGRESS_SHOWN=0
+  start_progress
   while true; do
     clear_verdicts
     health_checks
     [[ ${DIVERGED} == yes ]] || note_member
     code=$(health_exit)
-    if [[ ${code} == 0 ]] || (($(now) - start >= ${WAIT:-0})); then break; fi
-    progress "$(($(now) - start))" "${REASON}"
+    if [[ ${code} == 0 ]] || ((SECONDS - start >= ${WAIT:-0})); then break; fi
+    progress "$((SECONDS - start))" "${REASON}"
     sleep 1
   done
   end_progress
@@ -219,17 +216,16 @@ do_health() {
 }
 
 report_health() {
-  local name
+  local member comma=''
   [[ ${DIVERGED} == no ]] || LEVEL=diverged
   if [[ ${JSON} == yes ]]; then
-    printf '{"format": 1, "cluster": %s, "host": %s, "level": "%s", "exitCode": %d, "members": {' \
-      "$(json_string "${CONF[CLUSTER]}")" "$(json_string "${CONF[HOST]}")" "${LEVEL}" "$1"
-    local comma=''
-    while read -r name; do
-      printf '%s%s: "%s"' "${comma}" "$(json_string "${name}")" "${MEMBER_STATE[${name}]}"
+    json '{"format": 1, "cluster": %s, "host": %s, "level": %s, ' "${CONF[CLUSTER]}" "${CONF[HOST]}" "${LEVEL}"
+    printf '"exitCode": %d, "members": {' "$1"
+    for member in ${CONF[MEMBERS]}; do
+      json "${comma}%s: %s" "${member%%=*}" "${MEMBER_STATE[${member%%=*}]}"
       comma=', '
-    done < <(member_names)
-    printf '}, "checks": %s}\n' "$(verdicts_json)"
+    done
+    printf '}, "checks": ' && verdicts_json && printf '}\n'
   else
     print_verdicts
     say "$(level_text)"

@@ -1,15 +1,9 @@
 # shellcheck shell=bash
 # Container images: which are needed, which the runtime has, which the bundle carries.
 
-# runtime_socket: the path in RUNTIME_ENDPOINT.
-runtime_socket() {
-  printf '%s' "${CONF[RUNTIME_ENDPOINT]#unix://}"
-}
-
 # ctr_images VERB...: ctr in the namespace where kubelet's images are. For a socket that is not there it would wait ten seconds.
 ctr_images() {
-  local socket
-  socket=$(runtime_socket)
+  local socket=${CONF[RUNTIME_ENDPOINT]#unix://}
   [[ -S ${socket} ]] && ctr --address "${socket}" --namespace k8s.io images "$@"
 }
 
@@ -41,7 +35,7 @@ carries_image() {
 has_id() {
   local text part depth=${3:-3}
   ((depth > 0)) || return 1
-  text=$(ctr --address "$(runtime_socket)" --namespace k8s.io content get "$1" 2> /dev/null) || return 1
+  text=$(ctr --address "${CONF[RUNTIME_ENDPOINT]#unix://}" --namespace k8s.io content get "$1" 2> /dev/null) || return 1
   [[ ${text} != *"\"$2\""* ]] || return 0
   [[ ${text} == *'"manifests"'* ]] || return 1
   while [[ ${text} =~ (sha256:[0-9a-f]{64})(.*) ]]; do
@@ -54,8 +48,7 @@ has_id() {
 # image_digest NAME: what the runtime has under this name, by digest; fails if that is nothing.
 image_digest() {
   local digest=''
-  read_runtime_config
-  if [[ ${RUNTIME_KIND} == crio ]]; then
+  if runtime_is crio; then
     digest=$(podman image inspect --format '{{.Id}}' "$1" 2> /dev/null) || return 1
     digest=sha256:${digest}
   else
@@ -68,7 +61,7 @@ image_digest() {
 runtime_holds() {
   local digest
   digest=$(image_digest "$2") || return 1
-  if [[ ${RUNTIME_KIND} == crio ]]; then
+  if runtime_is crio; then
     [[ ${digest} == "$1" ]]
   else
     has_id "${digest}" "$1"
@@ -77,7 +70,7 @@ runtime_holds() {
 
 # runtime_knows NAME: is there any image under this name?
 runtime_knows() {
-  if [[ ${RUNTIME_KIND} == crio ]]; then
+  if runtime_is crio; then
     podman image exists "$1" 2> /dev/null
   else
     [[ -n $(ctr_images list --quiet "name==$1" 2> /dev/null || true) ]]
@@ -86,7 +79,7 @@ runtime_knows() {
 
 # load_archive ARCHIVE: into the store that kubelet's runtime uses; its words on standard error.
 load_archive() {
-  if [[ ${RUNTIME_KIND} == crio ]]; then
+  if runtime_is crio; then
     # podman writes what it reads from a pipe to a file first: not to memory
     image_stream "$1" 2> /dev/null | TMPDIR=/var/tmp podman load --quiet > /dev/null
   else
@@ -108,27 +101,21 @@ runtime_has_image() {
   [[ -n ${found} ]]
 }
 
-# etcd_image: what the manifest will name. kubeadm's patch release decides, unless the bundle says.
+# etcd_image VARIABLE: sets it to what the manifest will name. kubeadm's patch release decides, unless the bundle says.
 etcd_image() {
-  local image config
-  config=$(payload_file "${CONF[KUBEADM_CONFIG]}")
-  if [[ ${CONF[ETCD_IMAGE_EXACT]} == no && -z ${ROOT} ]] && have kubeadm; then
-    while read -r image; do
-      if [[ ${image} == */etcd:* ]]; then
-        printf '%s' "${image}"
-        return 0
-      fi
-    done < <(kubeadm config images list --config "${config}" 2> /dev/null || true)
-  fi
-  printf '%s' "${CONF[ETCD_IMAGE]}"
+  local config listed
+  printf -v "$1" '%s' "${CONF[ETCD_IMAGE]}"
+  [[ ${CONF[ETCD_IMAGE_EXACT]} == no && -z ${ROOT} ]] && have kubeadm || return 0
+  payload_file "${CONF[KUBEADM_CONFIG]}" config
+  listed=$(kubeadm config images list --config "${config}" 2> /dev/null) || return 0
+  [[ ! ${listed} =~ ([^[:space:]]+/etcd:[^[:space:]]+) ]] || printf -v "$1" '%s' "${BASH_REMATCH[1]}"
 }
 
 # import_images: those that the runtime does not hold; each new name is noted first, so that it goes again when undone.
 import_images() {
   local archive
   [[ -z ${ROOT} && -n $(carried_archives) ]] || return 0
-  read_runtime_config
-  if [[ ${RUNTIME_KIND} == crio ]]; then
+  if runtime_is crio; then
     have podman || die "${EXIT_FAILED}" "podman is not installed, which puts images into CRI-O's store" "Install podman, or import the images yourself and use a bundle without them."
   else
     have ctr || die "${EXIT_FAILED}" "ctr is not installed, which imports images into containerd" "It is part of containerd's package."
@@ -178,7 +165,6 @@ import_archive() {
 # note_image ID NAME: how the import of this image under this name is undone.
 note_image() {
   local digest kept
-  read_runtime_config
   # by its ID as well: containerd's CRI makes that a second name, and podman keeps an image that lost its name
   noted_image "$1" || runtime_knows "$1" || journal image "$1"
   ! noted_image "$2" && ! runtime_holds "$1" "$2" || return 0
@@ -187,7 +173,7 @@ note_image() {
     kept=bundlegen.local/kept:$(sha256sum <<< "${PAYLOAD_DIGEST} ${STARTED} $2")
     kept=${kept%% *}
     journal tag "$2" "${digest}" "${kept}"
-    [[ ${RUNTIME_KIND} == crio ]] || ctr_images tag --force "$2" "${kept}" > /dev/null \
+    runtime_is crio || ctr_images tag --force "$2" "${kept}" > /dev/null \
       || die "${EXIT_FAILED}" "the runtime does not let us keep the image that is called $2 now"
   else
     journal image "$2"
@@ -208,8 +194,7 @@ RUNTIME_BACK='' # yes or no, once it was waited for
 # runtime_back: does it answer? One that died during an import is started again by systemd in a few seconds.
 runtime_back() {
   local end=$((SECONDS + 20))
-  read_runtime_config
-  [[ ${RUNTIME_KIND} != crio ]] || return 0
+  ! runtime_is crio || return 0
   if [[ -z ${RUNTIME_BACK} ]]; then
     RUNTIME_BACK=yes
     until ctr_images list --quiet > /dev/null 2>&1; do
@@ -229,7 +214,7 @@ remove_image() {
     warn "the container runtime does not answer: if it has the image $1, it stays"
     return 0
   fi
-  if [[ ${RUNTIME_KIND} == crio ]]; then
+  if runtime_is crio; then
     podman image rm "$1" > /dev/null 2>&1 || true
   else
     ctr_images remove --sync "$1" > /dev/null 2>&1 || true
@@ -245,8 +230,8 @@ restore_tag() {
     return 0
   fi
   if now=$(image_digest "$1") && [[ ${now} == "$2" ]]; then
-    [[ ${RUNTIME_KIND} == crio ]] || ctr_images remove "$3" > /dev/null 2>&1 || true
-  elif [[ ${RUNTIME_KIND} == crio ]]; then
+    runtime_is crio || ctr_images remove "$3" > /dev/null 2>&1 || true
+  elif runtime_is crio; then
     podman tag "$2" "$1" > /dev/null 2>&1 || warn "the image name $1 could not be given back to $2, which had it before"
   elif ctr_images tag --force "$3" "$1" > /dev/null 2>&1; then
     ctr_images remove --sync "$3" > /dev/null 2>&1 || true
@@ -263,7 +248,7 @@ check_image() {
     verdict "$1" ok "$2 is in the runtime"
   elif carries_image "$2"; then
     verdict "$1" ok "$2 comes with this bundle"
-  elif ((found == 2)) && [[ ${RUNTIME_ANSWERS} == no ]]; then
+  elif ((found == 2)) && has_fault runtime; then
     return 0 # which check_runtime has said
   elif ((found == 2)); then
     if have crictl || have ctr; then
@@ -277,16 +262,19 @@ check_image() {
 }
 
 check_images() {
+  local image
   running || return 0
-  check_image images "$(etcd_image)" "the etcd Pod needs"
+  etcd_image image
+  check_image images "${image}" "the etcd Pod needs"
 }
 
 check_sandbox_image() {
-  local image
+  local key image=''
   running || return 0
-  read_runtime_config
-  image=$(runtime_setting sandbox_image) || image=$(runtime_setting sandbox pinned_images) \
-    || image=$(runtime_setting pause_image) || image=${CONF[PAUSE_IMAGE]}
+  for key in sandbox_image sandbox pause_image; do
+    [[ -n ${image} ]] || runtime_setting "${key}" image
+  done
+  image=${image:-${CONF[PAUSE_IMAGE]}}
   [[ -n ${image} ]] || return 0
   check_image sandbox-image "${image}" "the runtime needs for every Pod"
 }

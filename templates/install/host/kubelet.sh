@@ -8,6 +8,14 @@ unit_property() {
   printf '%s' "${line#*=}"
 }
 
+KUBELET_VERSION=''
+
+# kubelet_version VARIABLE: sets it to what kubelet says, asked once.
+kubelet_version() {
+  [[ -n ${KUBELET_VERSION} ]] || first_line KUBELET_VERSION "${CONF[KUBELET_BINARY]}" --version
+  printf -v "$1" '%s' "${KUBELET_VERSION}"
+}
+
 kubelet_enabled() {
   local state=none
   if [[ -z ${ROOT} ]]; then
@@ -36,7 +44,7 @@ RESTARTS_BEFORE=0 # how often systemd had restarted kubelet when we started it
 
 # needs_restart: did a file that kubelet reads only when it starts change in this transaction?
 needs_restart() {
-  [[ -n ${NOTED[${CONF[KUBELET_DROPIN]}]-} || -n ${NOTED[${CONF[KUBELET_CONFIG]}]-} || $(kubelet_active) != active ]]
+  noted "${CONF[KUBELET_DROPIN]}" || noted "${CONF[KUBELET_CONFIG]}" || [[ $(kubelet_active) != active ]]
 }
 
 # reload_units: written is not in force: what systemd would run after this must be ours.
@@ -111,6 +119,16 @@ stop_timers() {
     [[ ${path} == /etc/systemd/system/*.timer ]] || continue
     systemctl disable --now "${path##*/}" > /dev/null 2>&1 || true
   done
+}
+
+# start_time PID: in clock ticks since boot, field 22 of /proc/PID/stat; fails if there is no such process.
+start_time() {
+  local stat
+  local -a fields
+  { read -r stat < "/proc/$1/stat"; } 2> /dev/null || return 1
+  # the second field, the name in parentheses, may itself hold spaces and parentheses
+  read -r -a fields <<< "${stat##*) }"
+  printf '%s' "${fields[19]}"
 }
 
 # etcd_processes: process ids of this member's etcd, found by its command line.

@@ -3,49 +3,58 @@
 
 # The static Pod manifest has two forms: that of birth, as the bundle or kubeadm has it, and that of life, see life_form.
 
-# manifest_record: the facts by which a second run knows that the manifest need not be made again.
-manifest_record() {
-  if [[ ${CONF[MANIFEST_MODE]} == rendered ]]; then
-    printf 'rendered %s\nmanifest %s\n' "${ENTRY_SHA[${ENTRY_OF[${CONF[STATIC_POD_MANIFEST]}]}]}" "$(sha256 "${ROOT}${CONF[STATIC_POD_MANIFEST]}")"
-    return 0
-  fi
-  printf 'kubeadm %s\nconfig %s\nmanifest %s\n' "$(kubeadm_version)" \
-    "$(sha256 "${ROOT}${CONF[KUBEADM_CONFIG]}")" "$(sha256 "${ROOT}${CONF[STATIC_POD_MANIFEST]}")"
+KUBEADM_VERSION=''
+
+# kubeadm_version VARIABLE: sets it to what kubeadm says, asked once.
+kubeadm_version() {
+  [[ -n ${KUBEADM_VERSION} ]] || first_line KUBEADM_VERSION kubeadm version -o short
+  printf -v "$1" '%s' "${KUBEADM_VERSION}"
 }
 
-kubeadm_version() {
-  kubeadm version -o short 2> /dev/null || true
+# manifest_record VARIABLE: sets it to the facts by which a second run knows that the manifest need not be made again.
+manifest_record() {
+  local config=${ROOT}${CONF[KUBEADM_CONFIG]} pod=${ROOT}${CONF[STATIC_POD_MANIFEST]} version config_sum pod_sum
+  look_at "${config}" "${pod}"
+  looked_up "${config}" sha256 config_sum
+  looked_up "${pod}" sha256 pod_sum
+  if [[ ${CONF[MANIFEST_MODE]} == rendered ]]; then
+    printf -v "$1" 'rendered %s\nmanifest %s\n' "${ENTRY_SHA[${ENTRY_OF[${CONF[STATIC_POD_MANIFEST]}]}]}" "${pod_sum}"
+  else
+    kubeadm_version version
+    printf -v "$1" 'kubeadm %s\nconfig %s\nmanifest %s\n' "${version}" "${config_sum}" "${pod_sum}"
+  fi
 }
 
 # manifest_in_place: is the static Pod manifest the one we installed?
 manifest_in_place() {
-  local record=${STATE}/manifest.record recorded
+  local recorded record
   [[ ${CONF[MANIFEST_MODE]} == kubeadm && -z ${ROOT} ]] || return 0
-  [[ -f ${ROOT}${CONF[STATIC_POD_MANIFEST]} && -f ${record} ]] || return 1
-  recorded=$(< "${record}")
-  [[ ${recorded} == "$(manifest_record)" ]]
+  [[ -f ${ROOT}${CONF[STATIC_POD_MANIFEST]} && -f ${STATE}/manifest.record ]] || return 1
+  read_text "${STATE}/manifest.record" recorded
+  manifest_record record
+  [[ ${recorded} == "${record}" ]]
 }
 
 # in_life_form SHA OF-MANIFEST: is the manifest, which has this digest now, the form of life of the bundle's own?
 in_life_form() {
-  local record=${STATE}/manifest.record recorded
-  [[ -f ${record} ]] || return 1
-  recorded=$(< "${record}")
-  [[ ${recorded} == "rendered $2"$'\n'"manifest $1" ]]
+  local recorded
+  [[ -f ${STATE}/manifest.record ]] || return 1
+  read_text "${STATE}/manifest.record" recorded
+  [[ ${recorded} == "rendered $2"$'\n'"manifest $1"$'\n' ]]
 }
 
 # made_here: is the manifest as the install has left it?
 made_here() {
   local recorded
   [[ -f ${STATE}/manifest.record ]] || return 1
-  recorded=$(< "${STATE}/manifest.record")
-  [[ ${recorded} == *"manifest $(sha256 "${ROOT}${CONF[STATIC_POD_MANIFEST]}")" ]]
+  read_text "${STATE}/manifest.record" recorded
+  [[ ${recorded} == *"manifest $(sha256 "${ROOT}${CONF[STATIC_POD_MANIFEST]}")"* ]]
 }
 
 # names_every_member FILE: a manifest without all members would start a cluster of its own (kubeadm#1045).
 names_every_member() {
   local text member missing=''
-  text=$(< "$1")
+  read_text "$1" text
   for member in ${CONF[INITIAL_CLUSTER]//,/ }; do
     [[ ${text} == *"${member}"* ]] || missing+=" ${member}"
   done
@@ -68,11 +77,14 @@ place_pod() {
 
 # place_rendered INDEX: the manifest that the bundle brings.
 place_rendered() {
-  local path=${ENTRY_PATH[$1]} source
-  source=$(payload_file "${path}")
+  local source
+  payload_file "${ENTRY_PATH[$1]}" source
   names_every_member "${source}"
-  if ! has_log || in_place "${path}" "${ENTRY_MODE[$1]}" "${ENTRY_OWNER[$1]}" "${ENTRY_SHA[$1]}"; then
-    place_entry "$1"
+  WANTED=()
+  want_entry "$1"
+  if ! has_log || wanted_in_place; then
+    install_wanted
+    say_installed
   else
     install_life_form "${source}"
   fi
@@ -86,7 +98,6 @@ run_kubeadm() {
     || die "${EXIT_FAILED}" "kubeadm init phase etcd local failed: ${output}"
   [[ -f ${path} ]] || die "${EXIT_FAILED}" "kubeadm wrote no ${path}: ${output}"
   sync -- "${path}" "${path%/*}"
-  CHANGED+=("${path}")
   say "  kubeadm made ${path}"
   names_every_member "${path}"
   if has_log; then
@@ -102,7 +113,7 @@ install_life_form() {
   life_form "$1" > "${new}" \
     || die "${EXIT_FAILED}" "the static Pod manifest has not one --initial-cluster and one --initial-cluster-state of ${CONF[HOST]}" \
       "This is a fault of the bundle or of kubeadm: keep the receipt and report it."
-  install_file "${path}" 0600 root:root "${new}"
+  install_files "${path}" 0600 root:root "${new}"
   record_manifest
   rm -f -- "${new}"
   say "  ${path} names this member alone now: etcd starts from its log, and from nothing else"
@@ -110,8 +121,9 @@ install_life_form() {
 
 # record_manifest: how the manifest was left.
 record_manifest() {
-  local record=${JOURNAL}/manifest.record
-  manifest_record > "${record}"
-  install_file "${CONF[STATE_DIR]}/manifest.record" 0600 root:root "${record}"
-  rm -f -- "${record}"
+  local record
+  manifest_record record
+  printf '%s' "${record}" > "${JOURNAL}/manifest.record"
+  install_files "${CONF[STATE_DIR]}/manifest.record" 0600 root:root "${JOURNAL}/manifest.record"
+  rm -f -- "${JOURNAL}/manifest.record"
 }

@@ -40,7 +40,12 @@ declare -rA JOURNAL_SHAPES=(
 
 # journal WORDS...: one line in the journal, on disk when this returns.
 journal() {
-  printf '%s\n' "$*" >> "${JOURNAL}/journal" && sync -- "${JOURNAL}/journal"
+  journal_lines "$*"
+}
+
+# journal_lines LINE...: several at once.
+journal_lines() {
+  printf '%s\n' "$@" >> "${JOURNAL}/journal" && sync -- "${JOURNAL}/journal"
 }
 
 # journal_has FOLDER WORD: does its journal hold a line that begins so?
@@ -106,12 +111,10 @@ replaced() {
 
 # mend_journal FOLDER: drops a torn last line, so that what is appended starts on a line of its own.
 mend_journal() {
-  local line
-  local -a lines=()
-  while IFS= read -r line; do
-    lines+=("${line}")
-  done < "$1/journal"
-  printf '%s\n' "${lines[@]}" > "$1/journal.mended" && sync -- "$1/journal.mended" \
+  local -a lines
+  mapfile lines < "$1/journal"
+  [[ ${lines[-1]} == *$'\n' ]] || unset 'lines[-1]'
+  printf '%s' "${lines[@]}" > "$1/journal.mended" && sync -- "$1/journal.mended" \
     && mv -fT -- "$1/journal.mended" "$1/journal"
 }
 
@@ -126,29 +129,37 @@ read_noted() {
   done < "${JOURNAL}/journal"
 }
 
-# back_up PATH: notes what is at this place now, with a copy, so that it can come back.
+# back_up PATH...: notes what is at these places now, with copies, so that it can come back. All of it is on the disk before
+# anything is changed.
 back_up() {
-  local path=$1 place=${ROOT}$1 number sum
-  [[ -z ${NOTED[${path}]-} ]] || return 0
-  if [[ -d ${place} && ! -L ${place} ]]; then
-    die "${EXIT_FAILED}" "${path} is a folder on this host, and a file is to go there" "Move it away, then run this again."
-  elif [[ -e ${place} || -L ${place} ]]; then
-    number=${#NOTED[@]}
-    rm -rf -- "${JOURNAL}/kept/${number}"
-    # --archive keeps mode, owner, times and the SELinux label
-    cp --archive --no-target-directory -- "${place}" "${JOURNAL}/kept/${number}"
-    if [[ -L ${place} ]]; then
-      sum='link'
+  local path place kept number mode sum
+  local -a lines=() copies=()
+  look_at "${@/#/"${ROOT}"}"
+  for path in "$@"; do
+    [[ -z ${NOTED[${path}]-} ]] || continue
+    place=${ROOT}${path} number=${#NOTED[@]} kept=${JOURNAL}/kept/${#NOTED[@]}
+    NOTED[${path}]=yes
+    if [[ -d ${place} && ! -L ${place} ]]; then
+      die "${EXIT_FAILED}" "${path} is a folder on this host, and a file is to go there" "Move it away, then run this again."
+    elif [[ -e ${place} || -L ${place} ]]; then
+      looked_up "${place}" mode mode
+      looked_up "${place}" sha256 sum
+      rm -rf -- "${kept}"
+      # --archive keeps mode, owner, times and the SELinux label
+      cp --archive --no-target-directory -- "${place}" "${kept}"
+      [[ -L ${place} ]] || copies+=("${kept}")
+      lines+=("file ${number} ${mode:-0777} ${sum:-link} ${path}")
     else
-      sum=$(sha256 "${JOURNAL}/kept/${number}")
-      sync -- "${JOURNAL}/kept/${number}"
+      lines+=("absent ${path}")
     fi
-    sync -- "${JOURNAL}/kept"
-    journal file "${number}" "$(stat -c '%04a' -- "${place}")" "${sum}" "${path}"
-  else
-    journal absent "${path}"
-  fi
-  NOTED[${path}]=yes
+  done
+  ((${#copies[@]} == 0)) || sync -- "${copies[@]}" "${JOURNAL}/kept"
+  ((${#lines[@]} == 0)) || journal_lines "${lines[@]}"
+}
+
+# noted PATH: does the open transaction change it?
+noted() {
+  [[ -n ${NOTED[$1]-} ]]
 }
 
 transaction_open() {

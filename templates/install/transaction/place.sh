@@ -1,8 +1,6 @@
 # shellcheck shell=bash
 # Files to their places: kept, written beside, flushed, renamed. A reader sees the old or the new, whole.
 
-CHANGED=() # paths this run has put in place
-
 # stay_inside: a link in the tree of --root may lead out of it, to the files of the machine that we run on.
 stay_inside() {
   local top path real
@@ -18,40 +16,24 @@ stay_inside() {
   done
 }
 
-# in_place PATH MODE OWNER SHA: is the file there already, just so?
-in_place() {
-  local place=${ROOT}$1 facts sum
-  [[ -f ${place} && ! -L ${place} ]] || return 1
-  facts=$(stat -c '%04a %U:%G' -- "${place}") || return 1
-  [[ ${facts} == "$2 $3" ]] || return 1
-  sum=$(sha256 "${place}") || return 1
-  [[ ${sum} == "$4" ]] || { [[ $1 == "${CONF[STATIC_POD_MANIFEST]}" ]] && in_life_form "${sum}" "$4"; }
-}
-
-# folder_mode PATH: the mode of a folder we make, as kubeadm and the packages make them.
-folder_mode() {
-  case $1 in
-    "${CONF[STATIC_POD_MANIFEST]%/*}" | "${CONF[DATA_DIR]}" | "${CONF[STATE_DIR]}"*) printf 0700 ;;
-    *) printf 0755 ;;
-  esac
-}
-
 # make_folder PATH: it and what is missing above it; each one noted, so that it goes again when undone.
 make_folder() {
-  local path=$1
+  local path=$1 mode=0755
   [[ -n ${path} && ! -d ${ROOT}${path} ]] || return 0
   make_folder "${path%/*}"
   [[ ! -e ${ROOT}${path} && ! -L ${ROOT}${path} ]] \
     || die "${EXIT_FAILED}" "${path} must be a folder, and is a file or a link to nothing" "Move it away, then run this again."
+  # as kubeadm and the packages make them
+  [[ ${path} != @("${CONF[STATIC_POD_MANIFEST]%/*}"|"${CONF[DATA_DIR]}"|"${CONF[STATE_DIR]}"*) ]] || mode=0700
   journal folder "${path}"
-  mkdir -m "$(folder_mode "${path}")" -- "${ROOT}${path}"
+  mkdir -m "${mode}" -- "${ROOT}${path}"
   relabel "${path}"
 }
 
-# relabel PATH: the SELinux label that the policy wants there, where there is SELinux.
+# relabel PATH...: the SELinux labels that the policy wants there, where there is SELinux.
 relabel() {
   if [[ (-z ${ROOT} || ${ROOT} == /.) && -e /sys/fs/selinux/enforce ]] && have restorecon; then
-    restorecon -- "$1" || warn "could not set the SELinux label of $1"
+    restorecon -- "$@" || warn "could not set the SELinux label of $*"
   fi
 }
 
@@ -62,72 +44,141 @@ date_files() {
   STAMP=$1
 }
 
-# temporary PATH: where its new content is written; hidden, since kubelet reads every other file in the
+# temporary PATH VARIABLE: sets it to where its new content is written; hidden, since kubelet reads every other file in the
 # folder of static Pods, and always the same, so that one left by a killed run is found again.
 temporary() {
-  printf '%s/.%s.bundlegen' "${1%/*}" "${1##*/}"
+  printf -v "$2" '%s/.%s.bundlegen' "${1%/*}" "${1##*/}"
 }
 
-# install_file PATH MODE OWNER SOURCE: replaces the file in one step.
-install_file() {
-  local path=$1 new
-  make_folder "${path%/*}"
-  back_up "${path}"
-  new=${ROOT}$(temporary "${path}")
-  rm -f -- "${new}"
-  # umask 077: readable by nobody else until it has its final mode
-  cat -- "$4" > "${new}"
-  chown -- "$3" "${new}"
-  chmod -- "$2" "${new}"
-  [[ -z ${STAMP} ]] || touch --date="@${STAMP}" -- "${new}"
-  sync -- "${new}"
-  mv -fT -- "${new}" "${ROOT}${path}"
-  sync -- "${ROOT}${path%/*}"
-  relabel "${path}"
-  CHANGED+=("${path}")
+# install_files [PATH MODE OWNER SOURCE]...: replaces each in one step, once all of the new ones are safe on the disk.
+install_files() {
+  local index new facts
+  local -a paths=() written=() kinds=() same
+  for ((index = 1; index <= $#; index += 4)); do
+    paths+=("${!index}")
+    make_folder "${paths[-1]%/*}"
+    temporary "${paths[-1]}" new
+    written+=("${ROOT}${new}")
+  done
+  back_up "${paths[@]}"
+  rm -f -- "${written[@]}"
+  for new in "${written[@]}"; do
+    # umask 077: readable by nobody else until it has its final mode
+    cat -- "$4" > "${new}"
+    kinds+=("$3 $2")
+    shift 4
+  done
+  while read -r facts; do
+    same=()
+    for index in "${!kinds[@]}"; do
+      [[ ${kinds[index]} != "${facts}" ]] || same+=("${written[index]}")
+    done
+    chown -- "${facts% *}" "${same[@]}"
+    chmod -- "${facts#* }" "${same[@]}"
+  done < <(printf '%s\n' "${kinds[@]}" | sort -u)
+  [[ -z ${STAMP} ]] || touch --date="@${STAMP}" -- "${written[@]}"
+  sync -- "${written[@]}"
+  for index in "${!paths[@]}"; do
+    mv -fT -- "${written[index]}" "${ROOT}${paths[index]}"
+  done
+  sync -- "${written[@]%/*}"
+  relabel "${paths[@]/#/"${ROOT}"}"
 }
 
-# place_entry INDEX: one line of MANIFEST.
-place_entry() {
-  local path=${ENTRY_PATH[$1]}
-  in_place "${path}" "${ENTRY_MODE[$1]}" "${ENTRY_OWNER[$1]}" "${ENTRY_SHA[$1]}" && return 0
-  install_file "${path}" "${ENTRY_MODE[$1]}" "${ENTRY_OWNER[$1]}" "$(payload_file "${path}")"
-  say "  placed ${path}"
+WANTED=()    # what is to be in place: PATH MODE OWNER SHA256 SOURCE, one file after the other
+INSTALLED=() # the paths of those that install_wanted has put there
+
+# want_entry INDEX: a line of MANIFEST.
+want_entry() {
+  local source
+  payload_file "${ENTRY_PATH[$1]}" source
+  WANTED+=("${ENTRY_PATH[$1]}" "${ENTRY_MODE[$1]}" "${ENTRY_OWNER[$1]}" "${ENTRY_SHA[$1]}" "${source}")
+}
+
+# want_copy: install.sh and its data, for health, rollback and uninstall.
+want_copy() {
+  local folder=${CONF[STATE_DIR]}/bundle
+  WANTED+=("${folder}/install.sh" 0700 root:root "${ENTRY_SHA[${ENTRY_OF[install.sh]}]}" "${HERE}/install.sh"
+    "${folder}/bundle.conf" 0600 root:root "${ENTRY_SHA[${ENTRY_OF[bundle.conf]}]}" "${HERE}/bundle.conf"
+    "${folder}/MANIFEST" 0600 root:root "${PAYLOAD_DIGEST}" "${HERE}/MANIFEST")
+}
+
+# is_wanted PATH MODE OWNER SHA256: after a look, is the file there just so? The static Pod manifest also in its form of life.
+is_wanted() {
+  local sum
+  looks_like "${ROOT}$1" "${@:2:3}" && return 0
+  looked_up "${ROOT}$1" sha256 sum
+  [[ $1 == "${CONF[STATIC_POD_MANIFEST]}" ]] && looks_like "${ROOT}$1" "$2" "$3" "${sum}" && in_life_form "${sum}" "$4"
+}
+
+# look_at_wanted: what is there now of WANTED.
+look_at_wanted() {
+  local index
+  local -a files=()
+  for ((index = 0; index < ${#WANTED[@]}; index += 5)); do
+    files+=("${ROOT}${WANTED[index]}")
+  done
+  look_at ${files[@]+"${files[@]}"}
+}
+
+# wanted_in_place: is all of WANTED there, just so? Changes nothing.
+wanted_in_place() {
+  local index
+  look_at_wanted
+  for ((index = 0; index < ${#WANTED[@]}; index += 5)); do
+    is_wanted "${WANTED[@]:index:4}" || return 1
+  done
+}
+
+# install_wanted: what of WANTED is not there just so.
+install_wanted() {
+  local index
+  local -a files=()
+  INSTALLED=()
+  look_at_wanted
+  for ((index = 0; index < ${#WANTED[@]}; index += 5)); do
+    is_wanted "${WANTED[@]:index:4}" && continue
+    INSTALLED+=("${WANTED[index]}")
+    files+=("${WANTED[@]:index:3}" "${WANTED[index + 4]}")
+  done
+  ((${#files[@]} == 0)) || install_files "${files[@]}"
+}
+
+say_installed() {
+  local path
+  for path in ${INSTALLED[@]+"${INSTALLED[@]}"}; do
+    say "  placed ${path}"
+  done
 }
 
 # place_files: everything in MANIFEST that goes to the host, but not the static Pod manifest: as soon as
 # that is there, a kubelet may start etcd.
 place_files() {
   local index
+  WANTED=()
   for index in "${!ENTRY_PATH[@]}"; do
-    [[ ${ENTRY_PATH[index]} == /* && ${ENTRY_PATH[index]} != "${CONF[STATIC_POD_MANIFEST]}" ]] || continue
-    place_entry "${index}"
+    [[ ${ENTRY_PATH[index]} != /* || ${ENTRY_PATH[index]} == "${CONF[STATIC_POD_MANIFEST]}" ]] || want_entry "${index}"
   done
+  install_wanted
+  say_installed
 }
 
-# bundle_copies: the files of the installed copy, with their modes.
-readonly BUNDLE_COPIES=('install.sh 0700' 'bundle.conf 0600' 'MANIFEST 0600')
-
-# place_copy: leaves install.sh and its data on the host, for health, rollback and uninstall.
+# place_copy: leaves this script and its data on the host.
 place_copy() {
-  local copy name
-  for copy in "${BUNDLE_COPIES[@]}"; do
-    name=${copy% *}
-    in_place "${CONF[STATE_DIR]}/bundle/${name}" "${copy#* }" root:root "$(sha256 "${HERE}/${name}")" && continue
-    install_file "${CONF[STATE_DIR]}/bundle/${name}" "${copy#* }" root:root "${HERE}/${name}"
-  done
+  WANTED=()
+  want_copy
+  install_wanted
 }
 
 # files_in_place: is every file of this bundle on the host, unchanged? Changes nothing.
 files_in_place() {
-  local index copy
+  local index
+  WANTED=()
   for index in "${!ENTRY_PATH[@]}"; do
-    [[ ${ENTRY_PATH[index]} == /* ]] || continue
-    in_place "${ENTRY_PATH[index]}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" || return 1
+    [[ ${ENTRY_PATH[index]} != /* ]] || want_entry "${index}"
   done
-  for copy in "${BUNDLE_COPIES[@]}"; do
-    in_place "${CONF[STATE_DIR]}/bundle/${copy% *}" "${copy#* }" root:root "$(sha256 "${HERE}/${copy% *}")" || return 1
-  done
+  want_copy
+  wanted_in_place
 }
 
 # make_data_folder: made here, 0700 as kubeadm does; kubelet would make it 0755.

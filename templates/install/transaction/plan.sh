@@ -10,11 +10,15 @@ planned() {
 }
 
 do_plan() {
-  local index path
+  local index
+  local -a differing=()
+  look_at "${ENTRY_PATH[@]/#/"${ROOT}"}"
   for index in "${!ENTRY_PATH[@]}"; do
-    path=${ENTRY_PATH[index]}
-    [[ ${path} == /* ]] || continue
-    in_place "${path}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" || plan_file "${index}"
+    [[ ${ENTRY_PATH[index]} != /* ]] || is_wanted "${ENTRY_PATH[index]}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" \
+      || differing+=("${index}")
+  done
+  for index in ${differing[@]+"${differing[@]}"}; do
+    plan_file "${index}"
   done
   [[ -n ${ROOT} ]] || plan_system
   if ((PLANNED == 0)); then
@@ -25,12 +29,13 @@ do_plan() {
 }
 
 plan_file() {
-  local path=${ENTRY_PATH[$1]} facts new
-  new=$(payload_file "${path}")
+  local path=${ENTRY_PATH[$1]} facts new sum
+  payload_file "${path}" new
+  looked_up "${ROOT}${path}" sha256 sum
   effect_of "${path}"
   if [[ ! -e ${ROOT}${path} ]]; then
     planned "new      ${path} (${ENTRY_MODE[$1]} ${ENTRY_OWNER[$1]})"
-  elif [[ $(sha256 "${ROOT}${path}") == "${ENTRY_SHA[$1]}" ]]; then
+  elif [[ ${sum} == "${ENTRY_SHA[$1]}" ]]; then
     facts=$(stat -c '%04a %U:%G' -- "${ROOT}${path}")
     planned "mode     ${path}: ${facts} becomes ${ENTRY_MODE[$1]} ${ENTRY_OWNER[$1]}"
     return 0
@@ -80,38 +85,10 @@ certificate_line() {
   printf '%s; SHA-256 fingerprint %s' "${text//$'\n'/; }" "${fingerprint,,}"
 }
 
-# text_diff OLD NEW: lines that go and come, by their longest common subsequence. The files are short.
+# text_diff OLD NEW: the lines that go and come.
 text_diff() {
-  local -a old=() new=()
-  local -A length=()
-  local i j
-  [[ ! -f $1 ]] || mapfile -t old < "$1"
-  mapfile -t new < "$2"
-  if ((${#old[@]} > 400 || ${#new[@]} > 400)); then
-    say "         (too long to be shown: ${#old[@]} lines become ${#new[@]})"
-    return 0
-  fi
-  for ((i = ${#old[@]} - 1; i >= 0; i--)); do
-    for ((j = ${#new[@]} - 1; j >= 0; j--)); do
-      if [[ ${old[i]} == "${new[j]}" ]]; then
-        length[${i}, ${j}]=$((${length[$((i + 1)), $((j + 1))]-0} + 1))
-      else
-        length[${i}, ${j}]=$((${length[$((i + 1)), ${j}]-0} > ${length[${i}, $((j + 1))]-0} ? ${length[$((i + 1)), ${j}]-0} : ${length[${i}, $((j + 1))]-0}))
-      fi
-    done
-  done
-  i=0 j=0
-  while ((i < ${#old[@]} || j < ${#new[@]})); do
-    if ((i < ${#old[@]} && j < ${#new[@]})) && [[ ${old[i]} == "${new[j]}" ]]; then
-      i=$((i + 1)) j=$((j + 1))
-    elif ((j >= ${#new[@]})) || ((i < ${#old[@]} && ${length[$((i + 1)), ${j}]-0} >= ${length[${i}, $((j + 1))]-0})); then
-      say "         - ${old[i]}"
-      i=$((i + 1))
-    else
-      say "         + ${new[j]}"
-      j=$((j + 1))
-    fi
-  done
+  { diff --text --new-file --unified=0 -- "$1" "$2" || true; } \
+    | awk 'NR > 2 && /^[-+]/ { gsub(/[^[:print:]]/, "?"); print "         " substr($0, 1, 1) " " substr($0, 2) }'
 }
 
 # plan_system: what is not a file.

@@ -11,7 +11,7 @@ PHASE_START=0
 phase() {
   local moment
   ((${#PHASE_ORDER[@]} == 0)) || [[ ${PHASE_ORDER[-1]} != "$1" ]] || return 0
-  moment=$(now)
+  now moment
   if ((${#PHASE_ORDER[@]} > 0)); then
     PHASE[${PHASE_ORDER[-1]}]=$((moment - PHASE_START))
   fi
@@ -34,36 +34,38 @@ before_install() {
 
 # before_undo FOLDER...: what is in place now, of what these journals have changed.
 before_undo() {
-  local path
+  local path sum
   read_earlier "$@"
+  look_at "${UNDO_ORDER[@]/#/"${ROOT}"}"
   for path in "${UNDO_ORDER[@]}"; do
-    BEFORE[${path}]=''
-    [[ ! -f ${ROOT}${path} ]] || BEFORE[${path}]=$(sha256 "${ROOT}${path}")
+    looked_up "${ROOT}${path}" sha256 sum
+    BEFORE[${path}]=${sum}
   done
 }
 
+# json_hash TEXT: a JSON string, or null for nothing.
 json_hash() {
-  if [[ -n $1 ]]; then
-    printf '"%s"' "$1"
-  else
-    printf null
-  fi
+  if [[ -n $1 ]]; then printf '"%s"' "$1"; else printf null; fi
 }
 
 changed_json() {
-  local path comma='' after mode
+  local path comma='' mode after
+  local -a paths
+  mapfile -t paths < <(printf '%s\n' ${BEFORE[@]+"${!BEFORE[@]}"} | sort)
+  look_at "${paths[@]/#/"${ROOT}"}"
   printf '['
-  while read -r path; do
-    [[ -n ${path} ]] || continue
-    after='' mode=''
-    if [[ -f ${ROOT}${path} ]]; then
-      after=$(sha256 "${ROOT}${path}")
-      mode=$(stat -c '%04a' -- "${ROOT}${path}")
-    fi
-    printf '%s\n    {"path": %s, "before": %s, "after": %s, "mode": %s}' "${comma}" "$(json_string "${path}")" \
-      "$(json_hash "${BEFORE[${path}]}")" "$(json_hash "${after}")" "$(json_hash "${mode}")"
+  for path in "${paths[@]}"; do
+    looked_up "${ROOT}${path}" sha256 after
+    looked_up "${ROOT}${path}" mode mode
+    json "${comma}"'\n    {"path": %s, "before": ' "${path}"
+    json_hash "${BEFORE[${path}]}"
+    printf ', "after": '
+    json_hash "${after}"
+    printf ', "mode": '
+    json_hash "${mode}"
+    printf '}'
     comma=','
-  done < <(printf '%s\n' ${BEFORE[@]+"${!BEFORE[@]}"} | sort)
+  done
   printf ']'
 }
 
@@ -78,21 +80,19 @@ timings_json() {
 }
 
 tools_json() {
-  printf '{"bash": %s, "openssl": %s' "$(json_string "${BASH_VERSION}")" "$(json_string "$(openssl version 2> /dev/null || true)")"
+  local systemd kubelet kubeadm containerd
+  json '{"bash": %s, "openssl": %s' "${BASH_VERSION}" "$(openssl version 2> /dev/null || true)"
   if [[ -z ${ROOT} ]]; then
-    printf ', "systemd": %s' "$(json_string "$(first_line systemctl --version)")"
-    printf ', "kubelet": %s' "$(json_string "$(first_line "${CONF[KUBELET_BINARY]}" --version)")"
-    [[ ${CONF[MANIFEST_MODE]} != kubeadm ]] || printf ', "kubeadm": %s' "$(json_string "$(kubeadm_version)")"
-    ! have containerd || printf ', "containerd": %s' "$(json_string "$(first_line containerd --version)")"
+    first_line systemd systemctl --version
+    kubelet_version kubelet
+    json ', "systemd": %s, "kubelet": %s' "${systemd}" "${kubelet}"
+    if [[ ${CONF[MANIFEST_MODE]} == kubeadm ]]; then
+      kubeadm_version kubeadm
+      json ', "kubeadm": %s' "${kubeadm}"
+    fi
+    ! have containerd || { first_line containerd containerd --version && json ', "containerd": %s' "${containerd}"; }
   fi
   printf '}'
-}
-
-# first_line COMMAND...: of its output.
-first_line() {
-  local text
-  text=$("$@" 2> /dev/null) || true
-  printf '%s' "${text%%$'\n'*}"
 }
 
 # newest_receipt: the name of the newest one, if there is any; within a second the names do not tell.
@@ -113,20 +113,23 @@ newest_receipt() {
 receipt_json() {
   local ended previous
   phase end
-  ended=$(now)
+  now ended
   previous=$(newest_receipt)
   [[ -z ${previous} ]] || previous=$(sha256 "${previous}")
-  printf '{\n  "format": 1,\n  "bundlegenVersion": %s,\n  "cluster": %s,\n  "change": %s,\n  "host": %s,\n  "address": %s,\n' \
-    "$(json_string "${CONF[BUNDLEGEN_VERSION]}")" "$(json_string "${CONF[CLUSTER]}")" "$(json_string "${CONF[CHANGE]}")" \
-    "$(json_string "${CONF[HOST]}")" "$(json_string "${CONF[ADDRESS]}")"
-  printf '  "payloadDigest": "%s",\n  "verb": "%s",\n  "startedAt": "%s",\n  "endedAt": "%s",\n' \
-    "${PAYLOAD_DIGEST}" "${VERB}" "$(iso_time "${STARTED}")" "$(iso_time "${ended}")"
-  printf '  "exitCode": %d,\n  "outcome": "%s",\n  "error": %s,\n' "$1" "$2" "$(json_string "${FAILURE}")"
-  printf '  "machineId": %s,\n  "hostname": %s,\n' "$(json_string "$(machine_id)")" "$(json_string "$(host_name)")"
-  printf '  "changed": %s,\n  "movedAside": %s,\n' "$(changed_json)" "$(json_list ${MOVED_ASIDE[@]+"${MOVED_ASIDE[@]}"})"
-  printf '  "checks": %s,\n  "ignored": %s,\n' "$(verdicts_json)" "$(json_list ${IGNORED[@]+"${IGNORED[@]}"})"
-  printf '  "timings": %s,\n  "tools": %s,\n  "previousReceiptDigest": %s,\n' \
-    "$(timings_json)" "$(tools_json)" "$(json_hash "${previous}")"
+  json '{\n  "format": 1,\n  "bundlegenVersion": %s,\n  "cluster": %s,\n  "change": %s,\n' \
+    "${CONF[BUNDLEGEN_VERSION]}" "${CONF[CLUSTER]}" "${CONF[CHANGE]}"
+  json '  "host": %s,\n  "address": %s,\n  "payloadDigest": %s,\n  "verb": %s,\n' \
+    "${CONF[HOST]}" "${CONF[ADDRESS]}" "${PAYLOAD_DIGEST}" "${VERB}"
+  json '  "startedAt": %s,\n  "endedAt": %s,\n' "$(iso_time "${STARTED}")" "$(iso_time "${ended}")"
+  json "  \"exitCode\": $1,"'\n  "outcome": %s,\n  "error": %s,\n' "$2" "${FAILURE}"
+  json '  "machineId": %s,\n  "hostname": %s,\n' "$(machine_id)" "$(host_name)"
+  printf '  "changed": ' && changed_json
+  printf ',\n  "movedAside": ' && json_list ${MOVED_ASIDE[@]+"${MOVED_ASIDE[@]}"}
+  printf ',\n  "checks": ' && verdicts_json
+  printf ',\n  "ignored": ' && json_list ${IGNORED[@]+"${IGNORED[@]}"}
+  printf ',\n  "timings": ' && timings_json
+  printf ',\n  "tools": ' && tools_json
+  printf ',\n  "previousReceiptDigest": ' && json_hash "${previous}" && printf ',\n'
 }
 
 # write_receipt EXIT_CODE OUTCOME: its last line is the digest of all above it, by which damage and careless

@@ -140,7 +140,8 @@ undo_tag() {
 # restore PATH: to what read_earlier found.
 restore() {
   local place=${ROOT}$1 kept=${EARLIER[$1]} new
-  new=${ROOT}$(temporary "$1")
+  temporary "$1" new
+  new=${ROOT}${new}
   rm -rf -- "${new}"
   if [[ ${kept} == absent ]]; then
     rm -f -- "${place}" || trouble "cannot remove $1"
