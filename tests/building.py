@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -110,8 +111,17 @@ def build_here(folder: Path, *words: str, env: Mapping[str, str] | None = None) 
 
 def _change(folder: Path, done: subprocess.CompletedProcess[str]) -> Path:
     assert done.returncode == 0, done.stderr
-    [change] = (folder / "out").glob("*/create")
-    return change
+    if "--json" in done.args:
+        return folder / json.loads(done.stdout)["folder"]
+    made = re.search(rf"^All of it is in (.+){os.sep}; ", done.stdout, re.MULTILINE)
+    assert made, done.stdout
+    return folder / made[1]
+
+
+def forget(store: Path) -> None:
+    """Empty the history of the store, if it has one: the next build makes the first change, with the same keys."""
+    if (store / "changes.jsonl").exists():
+        (store / "changes.jsonl").write_bytes(b"")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -16,12 +16,14 @@ from bundlegen import layout
 from bundlegen.bundle.pieces import configuration_piece
 from bundlegen.bundle.plan import BundlePlan, Entry, entry
 from bundlegen.bundle.stub import Stub, blanked
-from bundlegen.change.build import Built, Options, build
+from bundlegen.change.build import Built, build
+from bundlegen.change.shape import Options
 from bundlegen.record import make as make_record
 from bundlegen.system.clock import now
 from bundlegen.trust.bundle import read
 from bundlegen.trust.finding import Finding
 from bundlegen.trust.verify import verify
+from tests.building import forget
 
 SPEC: dict[str, Any] = {
     "name": "prod",
@@ -34,8 +36,9 @@ Entries = dict[str, Entry]
 
 
 def make(folder: Path, spec: Mapping[str, Any] = SPEC, name: str = "out", **options: Any) -> Built:
-    """Build ``spec`` into ``folder/name`` with the store ``folder/pki``."""
+    """Build ``spec`` into ``folder/name`` with the keys in ``folder/pki``, as the first change of its cluster."""
     folder.mkdir(exist_ok=True)
+    forget(folder / "pki" / str(spec["name"]))
     (folder / "cluster.yaml").write_text(yaml.safe_dump(dict(spec)), encoding="utf-8")
     return build(folder / "cluster.yaml", Options(folder / name, folder / "pki", **options))
 

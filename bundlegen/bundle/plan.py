@@ -221,11 +221,18 @@ def image_entry(image: ImageFile) -> Entry:
 
 def configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list[Entry]:
     """The configuration files of one host."""
+    return [
+        *host_configuration(cluster, host, renderer),
+        *shared_configuration(cluster, renderer, layout.state_dir(cluster.name)),
+    ]
+
+
+def host_configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list[Entry]:
+    """The files that are about one host."""
     files = [
         entry(
             layout.KUBEADM_CONFIG, renderer.kubeadm_config(host).encode(), layout.MODE_SECRET, "kubeadm's configuration"
-        ),
-        *shared_configuration(cluster, renderer, layout.state_dir(cluster.name)),
+        )
     ]
     if cluster.manifest == "rendered":
         pod = renderer.static_pod(host).encode()

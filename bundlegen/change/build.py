@@ -2,70 +2,58 @@
 
 from __future__ import annotations
 
-import platform
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
 
-from bundlegen import layout
+from bundlegen import __version__, layout
 from bundlegen.bundle import install_script
-from bundlegen.bundle.facts import Window
 from bundlegen.bundle.finished import Packed
-from bundlegen.bundle.pieces import Piece, configuration_piece
-from bundlegen.bundle.plan import BundlePlan, ImageSet, plan_base, plan_host, sha256
-from bundlegen.bundle.render import Renderer
-from bundlegen.bundle.stub import Stub, label, make_stub
-from bundlegen.change import parts
-from bundlegen.change.folder import Staging, check_apart, staging
-from bundlegen.errors import Problem, SpecError, UsageError, VerificationError
-from bundlegen.images import archive, pack, wanted
-from bundlegen.operations.create import CREATE
-from bundlegen.pki import catalog, unlock
-from bundlegen.pki.certinfo import CertInfo, describe
+from bundlegen.bundle.plan import NO_IMAGES, sha256
+from bundlegen.bundle.stub import make_stub
+from bundlegen.change import contents, inherited, shape
+from bundlegen.change.decision import Decision
+from bundlegen.change.entry import check_same, entry_of, same_but_time
+from bundlegen.change.folder import Staging, check_apart, holds, staging
+from bundlegen.change.inherited import Evidence
+from bundlegen.change.plans import Carried, plans
+from bundlegen.change.prepared import prepare
+from bundlegen.change.run import Run, Step
+from bundlegen.change.shape import Options
+from bundlegen.errors import ConflictError, Problem, SpecError, UsageError
+from bundlegen.images import archive, wanted
+from bundlegen.pki.history import Change
 from bundlegen.pki.store import Issued, Store
-from bundlegen.record import make, write
-from bundlegen.record.schema import Change, Compared
-from bundlegen.spec.load import load
-from bundlegen.spec.model import Cluster, Host
-from bundlegen.system import clock, resources
+from bundlegen.pki.survey import demand, survey
+from bundlegen.record import reading
+from bundlegen.record import schema as record
+from bundlegen.spec.load import Loaded, load
+from bundlegen.spec.model import Cluster
+from bundlegen.system import clock
 from bundlegen.system.files import file_sum
-from bundlegen.trust import compare, sign
-from bundlegen.trust.check_folder import faults
-
-Step: TypeAlias = Callable[[str, int, int], None]
-"""Told what is being made (in words), how much of it is done, and how much there is."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to build, beside the specification."""
-
-    output: Path
-    pki: Path
-    jobs: int | None = None
-    replace: bool = False
-    sign_key: Path | None = None
-    seal: bool = False
-    attachments: parts.Attachments = parts.NONE
-    previous: Path | None = None
-    base: bool = False
-    shared_images: bool = False
-    source_date: bool = False
+from bundlegen.trust import sign
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a build made. ``written``: False where the very same change was there already."""
+    """What a build made.
+
+    ``written``: False where the very same change was there already. ``kept``: the bundlegen that made the folder that
+    was left as it is; empty where this one makes the same. ``unproven``: the change before, if no receipt of a host
+    says that it was run.
+    """
 
     folder: Path
     bundles: tuple[Packed, ...]
     base: Packed | None
-    record: Change
+    record: record.Change
     issued: tuple[str, ...]
     warnings: tuple[str, ...]
     written: bool
+    decision: Decision
+    kept: str = ""
+    unproven: str = ""
 
 
 def build(
@@ -75,120 +63,140 @@ def build(
     before_asking: Callable[[], None] = lambda: None,
     issued_now: Callable[[tuple[str, ...]], None] = lambda _sentences: None,
 ) -> Built:
-    """Make the change folder of the specification at ``spec``.
+    """Make the folder of the next change: from what the store records to what the specification at ``spec`` says.
 
     ``before_asking`` is called before another program may ask the user something; ``issued_now`` is told what was
     issued as soon as the store keeps it, whatever becomes of the build. Raises UsageError, SpecError, StoreError,
-    ToolError, OutputError, and VerificationError where what came out is not what it should be; nothing half-made is
-    left in any case.
+    ConflictError, ToolError, OutputError, and VerificationError where what came out is not what it should be; nothing
+    half-made is left in any case.
     """
     loaded = load(spec)
-    if options.previous is not None and not (options.previous / layout.SUMS).is_file():
-        raise UsageError(f"--previous {options.previous}: not the folder of a change", hint=f"it has no {layout.SUMS}")
-    cluster = loaded.cluster
-    if options.base:
-        check_base(cluster, spec)
-    if options.shared_images and not loaded.images:
-        raise UsageError(f"--shared-images: {spec} names no images", hint="name them there, or leave the option out")
+    demand(options.pki, loaded.cluster, existing=options.existing)
+    check_apart(options.output / loaded.cluster.name / (options.change or layout.FIRST_CHANGE), options.pki)
     archives = archive.survey(loaded.images, spec)
     stub = make_stub()
-    script = install_script.install_script()
-    folder = options.output / cluster.name / layout.FIRST_CHANGE
-    check_apart(folder, options.pki)
     moment = clock.dated(however_far=options.source_date)
-    with Store.open(options.pki, cluster.name, clock=lambda: moment, today=clock.now) as store:
-        issued = store.ensure(cluster, jobs=options.jobs, progress=lambda done, total: step("making keys", done, total))
+    with Store.open(options.pki, loaded.cluster.name, clock=lambda: moment, today=clock.now) as store:
+        run = _start(loaded, options, store, step)
+        found = _inherited(run) if run.history.missing else None
+        if found is None and (kept := _left_as_it_is(run)) is not None:
+            return kept
+        issued = _issued(run)
         issued_now(issued.new)
-        codes = unlock.ensure(store.path, [host.name for host in cluster.hosts]) if options.seal else {}
-        with staging(folder) as stage, stage.scratch() as scratch:
-            pieces = pack.compress(archives, scratch, step)
-            beside = parts.share(stage, pieces, options.attachments) if options.shared_images else None
-            images = pack.described(archives, pieces, beside.name if beside else "")
-            plans = list(_plans(cluster, issued, script, images, codes))
-            if options.base:
-                plans.append(_base_plan(cluster, script, images))
-            finished = []
-            for number, plan in enumerate(plans, start=1):
-                packed = _pack(plan, stub, () if beside else pieces, stage, cluster)
-                if options.attachments.wanted:
-                    packed = replace(packed, parts=parts.make(stage, packed.name, options.attachments))
-                finished.append(packed)
-                step("packing bundles", number, len(plans))
-            bundles = [packed for packed in finished if packed.plan.kind == layout.KIND_HOST]
-            base = next((packed for packed in finished if packed.plan.kind == layout.KIND_BASE), None)
-            change = make.change(
-                cluster,
-                bundles,
-                [describe(issued.ca.certificate_pem)],
-                sha256(script),
-                _versions(stub),
-                issued_at=max(issued.issued_at.values()),
-                signed=options.sign_key is not None,
-                sealed=options.seal,
-                compared_with=_compared(options.previous, stage.folder),
-                base=base,
-                images=beside,
-            )
-            for name, content in write.render(change, resources.template_text, CREATE.story).items():
-                stage.write(name, [content])
-            sums = make.sums(stage.sums)
-            stage.write(layout.SUMS, [sums])
-            _check(stage, bundles)
-            if options.sign_key is not None:
+        if found is not None:
+            return _inherit(run, issued, found, moment)
+        with staging(run.folder) as stage, stage.scratch() as scratch:
+            made = contents.make(run, issued, archives, stub, stage, scratch)
+            entry = entry_of(run, issued, made, moment)
+            if run.options.sign_key is not None:
                 before_asking()
-                stage.write(layout.SIGNATURE, [_signature(sums, options.sign_key, folder)])
-            written = stage.commit(replace=options.replace)
-    warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings + unmet(cluster, archives, spec)
-    return Built(folder, tuple(bundles), base, change, issued.new, warnings, written)
+                stage.write(layout.SIGNATURE, [_signature(made.sums, run.options.sign_key, run.folder)])
+            written = _put(run, stage, entry)
+    warnings = tuple(str(problem) for problem in loaded.warnings) + issued.warnings
+    warnings += unmet(run.decision.cluster, archives, spec) + idle(run.decision)
+    unproven = _unproven(run)
+    return Built(
+        run.folder, made.bundles, made.base, made.record, issued.new, warnings, written, run.decision, unproven=unproven
+    )
 
 
-def _compared(previous: Path | None, new: Path) -> Compared | None:
-    """What differs between the change folder ``previous`` and the bundles in ``new``, as the record has it."""
-    if previous is None:
+def check_options(options: Options, loaded: Loaded) -> None:
+    """Raises UsageError and SpecError for what was chosen and cannot be with this specification."""
+    if options.base:
+        check_base(loaded.cluster, loaded.path)
+    if options.shared_images and not loaded.images:
+        raise UsageError(f"--shared-images: {loaded.path} names no images", hint="name them, or leave the option out")
+
+
+def _start(loaded: Loaded, options: Options, store: Store, step: Step) -> Run:
+    history = store.history()
+    # A store that knows no change yet may be told which one it has made: see inherited.
+    name = None if history.missing and options.change == layout.FIRST_CHANGE else options.change
+    prepared = prepare(history, loaded.cluster, loaded.where, name)
+    made = prepared.decision.made
+    if options.change is not None and made is not None:
+        options = shape.as_made(options, made)
+    check_options(options, loaded)
+    return Run(loaded, options, store, history, prepared, step)
+
+
+def _issued(run: Run) -> Issued:
+    decision = run.decision
+    if decision.made is not None and run.options.change is not None:
+        return run.store.again(decision.cluster, run.prepared.issues, decision.name)
+    return run.store.ensure(
+        decision.cluster,
+        run.prepared.issues,
+        jobs=run.options.jobs,
+        progress=lambda done, total: run.step("making keys", done, total),
+    )
+
+
+def _inherited(run: Run) -> Evidence | None:
+    """What is there of the change that bundlegen 0.1 made. Raises ConflictError if that was of something else."""
+    found = inherited.evidence(run.folder, run.decision.cluster.name)
+    lacking = survey(run.options.pki, run.decision.cluster).new
+    inherited.check(run.store.path, lacking, found, asked=run.options.change is not None)
+    return found
+
+
+def _inherit(run: Run, issued: Issued, found: Evidence, moment: datetime) -> Built:
+    """Write down the change that bundlegen 0.1 made; its folder stays as it is."""
+    carried = Carried(install_script.install_script(), install_script.image_script(), NO_IMAGES, {})
+    inherited.check_plans(found, plans(run.decision, run.prepared.hosts, issued, carried))
+    entry = entry_of(run, issued, None, moment)
+    entry = entry.model_copy(
+        update={"bundlegen": found.version, "hosts": found.made, "sums": file_sum(run.folder / layout.SUMS)}
+    )
+    run.store.record(entry)
+    return _kept(run, found.version, issued.warnings)
+
+
+def _left_as_it_is(run: Run) -> Built | None:
+    """The folder of a change that another bundlegen made, if it is there as it was made: this one makes other bytes."""
+    made = run.decision.made
+    if made is None or made.bundlegen == __version__ or run.options.replace:
         return None
-    return compare.recorded(compare.compare(previous, new), sha256=file_sum(previous / layout.SUMS))
+    if holds(run.folder, {layout.bundle_name(host): each.sha256 for host, each in made.hosts.items()}):
+        return _kept(run, made.bundlegen, ())
+    raise ConflictError(
+        f"{made.name} was made by bundlegen {made.bundlegen}, and bundlegen {__version__} makes other bytes of it",
+        hint="use that version, or give --replace",
+    )
 
 
-def _check(stage: Staging, bundles: Sequence[Packed]) -> None:
-    """What a receiver would refuse must not leave: the folder is verified before it appears."""
-    at = max(info.not_before for packed in bundles for info in packed.certificates.values())
-    wrong = [str(each) for each in faults(stage.folder, at, written=stage.sums) if each.fatal]
-    if wrong:
-        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise VerificationError(
-            f"what was built is not as it should be: {'; '.join(wrong[:3])}{more}", hint="nothing was left"
-        )
+def _kept(run: Run, version: str, warnings: tuple[str, ...]) -> Built:
+    there = reading.change(run.folder)
+    warnings = tuple(str(problem) for problem in run.loaded.warnings) + warnings
+    return Built(run.folder, (), None, there, (), warnings, False, run.decision, kept=version, unproven=_unproven(run))
+
+
+def _put(run: Run, stage: Staging, entry: Change) -> bool:
+    """Write the change down, then let its folder appear. False: it was there already, byte for byte.
+
+    Killed in between, the next build finds the change in the history, makes the same bytes, and the folder appears.
+    """
+    made = run.decision.made
+    if made is not None:
+        check_same(run, made, entry)
+    fresh = stage.check(replace=run.options.replace)
+    if made is None or (run.options.replace and not same_but_time(made, entry)):
+        run.store.record(entry)
+    if fresh:
+        stage.move()
+    return fresh
+
+
+def _unproven(run: Run) -> str:
+    """The change before, if no receipt says that a host has run it."""
+    newest = run.decision.earlier.newest
+    return "" if newest is None or run.history.ran(newest) else newest.name
 
 
 def _signature(sums: bytes, key: Path, folder: Path) -> bytes:
     """Kept where the change that is there has a good one: not every kind of key signs twice the same."""
     same = file_sum(folder / layout.SUMS) == sha256(sums)
     return (same and sign.kept(sums, folder / layout.SIGNATURE, key)) or sign.sign(sums, key)
-
-
-def _plans(
-    cluster: Cluster,
-    issued: Issued,
-    script: bytes,
-    images: ImageSet,
-    codes: Mapping[str, str],
-) -> Iterable[BundlePlan]:
-    renderer = Renderer(cluster, issued.token, resources.template_text)
-    ca = describe(issued.ca.certificate_pem)
-    for host in cluster.hosts:
-        leaves = {spec.name: issued.leaves[host.name, spec.name] for spec in catalog.LEAF_SPECS}
-        yield plan_host(
-            cluster,
-            host,
-            renderer=renderer,
-            installer=script,
-            image_script=install_script.image_script(),
-            leaves=leaves,
-            ca=issued.ca,
-            window=_window(host, issued, [ca, *(describe(pair.certificate_pem) for pair in leaves.values())]),
-            images=images,
-            unlock_code=codes.get(host.name, ""),
-        )
 
 
 def check_base(cluster: Cluster, spec: Path) -> None:
@@ -200,36 +208,10 @@ def check_base(cluster: Cluster, spec: Path) -> None:
             raise SpecError([Problem(str(spec), f"hosts[{index}].name", message, hint)])
 
 
-def _base_plan(cluster: Cluster, script: bytes, images: ImageSet) -> BundlePlan:
-    return plan_base(
-        cluster,
-        renderer=Renderer(cluster, "", resources.template_text),
-        installer=script,
-        image_script=install_script.image_script(),
-        images=images,
-    )
-
-
-def _window(host: Host, issued: Issued, certificates: Sequence[CertInfo]) -> Window:
-    return Window(
-        issued_at=issued.issued_at[host.name],
-        not_before=max(each.not_before for each in certificates),
-        not_after=min(each.not_after for each in certificates),
-    )
-
-
-def _pack(plan: BundlePlan, stub: Stub, embedded: Sequence[Piece], stage: Staging, cluster: Cluster) -> Packed:
-    pieces = [configuration_piece(plan), *embedded]
-    host = plan.host if plan.kind == layout.KIND_HOST else ""
-    header = stub.header(label(cluster.name, layout.FIRST_CHANGE, host), pieces)
-    blocks = (block for source in ([header], *(piece.blocks() for piece in pieces)) for block in source)
-    size, digest = stage.write(layout.bundle_name(plan.host), blocks, layout.MODE_BUNDLE)
-    certificates = {
-        entry.destination: describe(entry.content)
-        for entry in plan.entries
-        if entry.destination.endswith(".crt") and entry.content is not None
-    }
-    return Packed(plan, size, digest, certificates)
+def idle(decision: Decision) -> tuple[str, ...]:
+    """Warnings: what the specification asks for and no change does. Where files of this machine are is no wish."""
+    wishes = (each for each in decision.idle if each.path[0] != "images" and each.path[:2] != ("pki", "ca"))
+    return tuple(f"{each} changes nothing on any host, and the CA is kept" for each in wishes)
 
 
 def unmet(cluster: Cluster, archives: archive.Archives, spec: Path) -> tuple[str, ...]:
@@ -237,7 +219,3 @@ def unmet(cluster: Cluster, archives: archive.Archives, spec: Path) -> tuple[str
     if not archives.files:
         return ()
     return tuple(f"{spec}: images: {sentence}" for sentence in wanted.unmet(cluster, archives.images))
-
-
-def _versions(stub: Stub) -> dict[str, str]:
-    return {"makeself": stub.version, "python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}

@@ -63,24 +63,38 @@ class Staging:
     def commit(self, *, replace: bool) -> bool:
         """Move the folder to its place. False: there is one already with the same content, which is left as it is.
 
+        Raises ConflictError as :meth:`check`.
+        """
+        if not self.check(replace=replace):
+            return False
+        self.move()
+        return True
+
+    def check(self, *, replace: bool) -> bool:
+        """Whether there is something to move: the folder is not there yet, or there with another content.
+
         Raises ConflictError where one is there that differs and ``replace`` is not set; the message says what differs.
         """
         with writing(self.final):
+            if not os.path.lexists(self.final):
+                return True
+            differing = differences(self.final, self.sums)
+        if differing and not replace:
+            raise ConflictError(
+                f"{self.final} exists and would come out different: {'; '.join(differing)}",
+                hint="move it away to keep it, or give --replace",
+            )
+        return bool(differing)
+
+    def move(self) -> None:
+        """Put the folder in its place, and what was there out of it, in one step."""
+        with writing(self.final):
             _sync(self.folder)
             if os.path.lexists(self.final):
-                differing = differences(self.final, self.sums)
-                if not differing:
-                    return False
-                if not replace:
-                    raise ConflictError(
-                        f"{self.final} exists and would come out different: {'; '.join(differing)}",
-                        hint="move it away to keep it, or give --replace",
-                    )
                 _exchange(self.folder, self.final)
             else:
                 self.folder.rename(self.final)
             _sync(self.final.parent)
-        return True
 
     def commit_files(self, *, replace: bool) -> bool:
         """As :meth:`commit`, for a folder in which people work too: files of others there are left alone.
@@ -161,6 +175,22 @@ def sweep(final: Path) -> None:
     """Remove the unfinished folders that killed runs left beside ``final``."""
     for left in final.parent.glob(f"{UNFINISHED}{final.name}-*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def remove(folder: Path) -> None:
+    """Take the folder away in one step. Raises OutputError where that is not possible."""
+    with writing(folder):
+        aside = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{folder.name}-", dir=folder.parent))
+        folder.rename(aside / folder.name)
+        _sync(folder.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
+
+
+def holds(folder: Path, sums: Mapping[str, str]) -> bool:
+    """Whether ``folder`` has files with these SHA-256, whatever else is in it."""
+    return not folder.is_symlink() and all(file_sum(folder / name) == digest for name, digest in sums.items())
 
 
 def differences(folder: Path, sums: Mapping[str, str]) -> list[str]:

@@ -1,20 +1,25 @@
-"""What a build would put where and issue, without writing anything."""
+"""What the next change would be, put where and issue, without writing anything."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from bundlegen import layout
-from bundlegen.bundle.plan import configuration, image_entries, shared_configuration
+from bundlegen.bundle.plan import Entry, configuration, image_entries, shared_configuration
 from bundlegen.bundle.render import Renderer
-from bundlegen.change.build import check_base, unmet
+from bundlegen.change.build import check_base, idle, unmet
+from bundlegen.change.decision import Decision
+from bundlegen.change.plans import births
+from bundlegen.change.prepared import prepare
 from bundlegen.images import archive, pack
-from bundlegen.pki import catalog
-from bundlegen.pki.store import survey
+from bundlegen.pki import catalog, changes
+from bundlegen.pki.files import check_folder
+from bundlegen.pki.survey import demand, survey
 from bundlegen.spec.load import load
-from bundlegen.spec.model import Cluster
+from bundlegen.spec.model import Host
 from bundlegen.system import clock, resources
 
 Files: TypeAlias = tuple[tuple[str, int, str], ...]
@@ -25,7 +30,7 @@ Files: TypeAlias = tuple[tuple[str, int, str], ...]
 class Listing:
     """What a build would put where: by host the files, those of the bundle for images, and what it would issue."""
 
-    cluster: Cluster
+    decision: Decision
     hosts: tuple[tuple[str, Files], ...]
     base: Files | None
     issue: tuple[str, ...]
@@ -33,25 +38,38 @@ class Listing:
 
 
 def listing(spec: Path, pki: Path, *, base: bool = False, source_date: bool = False) -> Listing:
-    """What :func:`build` would put where, and issue; writes nothing. Raises SpecError, StoreError and UsageError."""
+    """What :func:`build` would put where, and issue; writes nothing.
+
+    Raises SpecError, StoreError, ConflictError and UsageError.
+    """
     loaded = load(spec)
-    cluster = loaded.cluster
+    demand(pki, loaded.cluster, existing=False)
     if base:
-        check_base(cluster, spec)
+        check_base(loaded.cluster, spec)
     archives = archive.survey(loaded.images, spec)
     moment = clock.dated(however_far=source_date)
-    found = survey(pki, cluster, clock=lambda: moment, today=clock.now)
-    renderer = Renderer(cluster, "", resources.template_text)
+    store = pki / loaded.cluster.name
+    if os.path.lexists(store):
+        check_folder(store)
+    prepared = prepare(changes.read(store), loaded.cluster, loaded.where, None)
+    decision = prepared.decision
+    cluster = decision.cluster
+    found = survey(pki, cluster, prepared.issues, clock=lambda: moment, today=clock.now)
+    renderer = Renderer(cluster, "", resources.template_text, births(decision.members))
     images = image_entries(pack.described(archives))
-    hosts = []
-    for host in cluster.hosts:
-        rows = [(each.destination, each.mode, each.what) for each in configuration(cluster, host, renderer)]
-        for file in catalog.host_files(cluster, host):
-            mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
-            rows.append((layout.pki_path(file.path), mode, catalog.what(file)))
-        rows += [(each.destination, each.mode, each.what) for each in images]
-        hosts.append((host.name, tuple(sorted(rows))))
+    wanted = {host.name: host for host in cluster.hosts}
+    hosts = tuple((name, _files(decision, wanted[name], renderer, images)) for name in prepared.hosts)
     files = [*shared_configuration(cluster, renderer, layout.BASE_DIR), *images]
     of_base = tuple(sorted((each.destination, each.mode, each.what) for each in files)) if base else None
     warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings + unmet(cluster, archives, spec)
-    return Listing(cluster, tuple(hosts), of_base, found.new, warnings)
+    warnings += idle(decision)
+    return Listing(decision, hosts, of_base, found.new, warnings)
+
+
+def _files(decision: Decision, host: Host, renderer: Renderer, images: list[Entry]) -> Files:
+    cluster = decision.cluster
+    rows = [(each.destination, each.mode, each.what) for each in (*configuration(cluster, host, renderer), *images)]
+    for file in catalog.host_files(cluster, host):
+        mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE
+        rows.append((layout.pki_path(file.path), mode, catalog.what(file)))
+    return tuple(sorted(rows))

@@ -30,6 +30,7 @@ class Arguments:
     file: Path | None
     name: str | None
     pki: Path
+    pki_given: bool
     jobs: int | None
     replace: bool
     sign_key: Path | None
@@ -39,7 +40,8 @@ class Arguments:
     source_date: bool
     split: str | None
     extension: str | None
-    previous: Path | None
+    change_name: str | None
+    existing: bool
     change: Path
     receipts: tuple[Path, ...]
     metrics: Path | None
@@ -68,6 +70,7 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         file=_path(found.get("--file")),
         name=found.get("--name"),
         pki=Path(found.get("--pki") or "pki"),
+        pki_given=found.get("--pki") is not None,
         jobs=_jobs(found.get("--jobs")),
         replace=bool(found.get("--replace")),
         seal=bool(found.get("--seal")),
@@ -77,7 +80,8 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         sign_key=_path(found.get("--sign-key")),
         split=found.get("--split"),
         extension=found.get("--extension"),
-        previous=_path(found.get("--previous")),
+        change_name=found.get("--change"),
+        existing=bool(found.get("--existing")),
         change=Path(found.get("CHANGE") or ""),
         receipts=tuple(map(Path, found.get("RECEIPT") or ())),
         metrics=_path(found.get("--metrics")),

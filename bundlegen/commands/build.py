@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 from datetime import datetime
+from typing import Any
 
-from bundlegen import layout
+from bundlegen import __version__, layout
 from bundlegen.addresses import bracketed
 from bundlegen.change import build as recipe
 from bundlegen.change import parts
 from bundlegen.change.build import Built
+from bundlegen.change.shape import Options
 from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK
 from bundlegen.system.console import Console
@@ -19,7 +21,7 @@ from bundlegen.system.text import size, table
 
 def run(arguments: Arguments, console: Console) -> int:
     """Build, and say what was built and what comes next. Raises what :func:`bundlegen.change.build.build` raises."""
-    options = recipe.Options(
+    options = Options(
         output=arguments.output,
         pki=arguments.pki,
         jobs=arguments.jobs,
@@ -27,10 +29,11 @@ def run(arguments: Arguments, console: Console) -> int:
         sign_key=arguments.sign_key,
         seal=arguments.seal,
         attachments=parts.attachments(arguments.split, arguments.extension),
-        previous=arguments.previous,
         base=arguments.base,
         shared_images=arguments.shared_images,
         source_date=arguments.source_date,
+        change=arguments.change_name,
+        existing=arguments.existing,
     )
 
     def tell(sentences: tuple[str, ...]) -> None:
@@ -42,20 +45,57 @@ def run(arguments: Arguments, console: Console) -> int:
     for warning in built.warnings:
         console.warn(warning)
     if arguments.json:
-        outcome = {"folder": str(built.folder), "written": built.written, "issued": list(built.issued)}
-        console.data({**outcome, "warnings": list(built.warnings), "change": built.record.data()})
+        console.data(_data(built))
         return EXIT_OK
+    if built.kept:
+        console.remark(f"{built.folder} was made by bundlegen {built.kept}, and is left as it is")
+        console.result(f"{built.decision.name} of {built.decision.cluster.name} is in {built.folder}")
+        return EXIT_OK
+    if built.unproven:
+        console.remark(
+            f"no receipt says that a host has run {built.unproven}: its bundles come first, or take it back (withdraw)"
+        )
     if not built.written:
         console.remark(f"{built.folder} is there already, byte for byte; nothing was changed")
-    console.outcome(_built(built))
+    console.outcome("\n".join([*_what(built), *_built(built)]))
     return EXIT_OK
+
+
+def _data(built: Built) -> dict[str, Any]:
+    decision = built.decision
+    return {
+        "folder": str(built.folder),
+        "written": built.written,
+        "madeBy": built.kept or __version__,
+        "operation": decision.operation.name,
+        "differences": [{"field": each.field, "old": each.old, "new": each.new} for each in decision.differences],
+        "issued": list(built.issued),
+        "warnings": list(built.warnings),
+        "change": built.record.data(),
+    }
+
+
+def _what(built: Built) -> list[str]:
+    """What the change does, unless it is the first, which makes everything."""
+    decision = built.decision
+    newest = decision.earlier.newest
+    if newest is None:
+        return []
+    lines = [f"Change {decision.name} of {decision.cluster.name}, after {newest.name}:"]
+    lines += [f"  {each}" for each in decision.differences]
+    spared = [
+        host.name for host in decision.cluster.hosts if host.name not in {each.plan.host for each in built.bundles}
+    ]
+    if spared:
+        lines.append(f"  no bundle for {', '.join(spared)}: nothing is different there")
+    return [*lines, ""]
 
 
 def _day(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d")
 
 
-def _built(built: Built) -> str:
+def _built(built: Built) -> list[str]:
     rows = [
         (packed.plan.host, packed.name, size(packed.size), packed.sha256[:12], _day(packed.first_expiry))
         for packed in built.bundles
@@ -71,7 +111,7 @@ def _built(built: Built) -> str:
         "",
         f"All of it is in {folder}{os.sep}; {_secrecy(built)}",
         "",
-        "Check, carry and run, one host after the other:",
+        built.decision.operation.carrying,
         f"  (cd {shlex.quote(folder)} && sha256sum -c {layout.SUMS})",
     ]
     beside = f" {shlex.quote(str(built.folder / layout.SHARED_IMAGES))}" if shared else ""
@@ -83,7 +123,7 @@ def _built(built: Built) -> str:
         lines.append(f"  on {host.name}:  sh {host.bundle.ljust(width)}    # as root")
     if len(hosts) > _SHOWN_HOSTS:
         lines.append(f"  … and so on for the other {len(hosts) - _SHOWN_HOSTS} hosts")
-    return "\n".join(lines)
+    return lines
 
 
 def _secrecy(built: Built) -> str:

@@ -56,7 +56,9 @@ OPTIONS: Final = {
         Option("--name", "NAME", "the name of the cluster (default: etcd)"),
         Option("--file", "FILE", "a new file for the result, instead of standard output"),
         Option("--output", "DIR", "folder for what may be carried away [default: out]"),
-        Option("--pki", "DIR", "folder for the keys, which stay here [default: pki]"),
+        Option("--pki", "DIR", "folder for the keys, which stay here (default: pki)"),
+        Option("--change", "NAME", "the change to make again, or to take back, such as create or 2-configure"),
+        Option("--existing", "", "only if the cluster's store is there already: no new CA is made"),
         Option("--jobs", "N", "how many keys to make at once (default: one per processor)"),
         Option("--seal", "", "encrypt the keys in the bundles, each host's under an unlock code of its own"),
         Option(
@@ -72,7 +74,6 @@ OPTIONS: Final = {
         ),
         Option("--split", "SIZE", "write each bundle in numbered parts as well, of at most SIZE (such as 10M)"),
         Option("--extension", "EXT", "end the names of what is to be attached in EXT, such as txt"),
-        Option("--previous", "DIR", "say in the record what changes from the change in this folder"),
         Option("--source-date", "", "date what is new by SOURCE_DATE_EPOCH, however far it is from the clock"),
         Option("--replace", "", "put what comes out different in the place of what is there"),
         Option("--at", "DATE", "the moment for which certificates must be valid (default: now)"),
@@ -103,11 +104,15 @@ PAGES: Final = {
         Page(
             "build",
             "SPEC",
-            "make the change folder: one bundle per host, and its record",
-            "Keys and certificates that the store lacks are issued and kept there. The folder out/<cluster>/<change>/ "
-            "appears complete or not at all. The same specification and store give the same bytes.",
+            "make the next change: a bundle per host, and its record",
+            "The change leads from what the store records to what the specification says; if nothing differs, it is "
+            "the newest one again. Keys and certificates that the store lacks are issued and kept there. The folder "
+            "out/<cluster>/<change>/ appears complete or not at all. The same specification and store give the same "
+            "bytes.",
             (
                 *_MAKING,
+                "--change",
+                "--existing",
                 "--jobs",
                 "--replace",
                 "--sign-key",
@@ -116,16 +121,22 @@ PAGES: Final = {
                 "--shared-images",
                 "--split",
                 "--extension",
-                "--previous",
                 "--source-date",
                 *_TELLING,
             ),
         ),
         Page(
+            "withdraw",
+            "SPEC",
+            "take back the newest change, which no host has run",
+            "The history says so from then on, and its folder in --output is removed. Its number is not used again.",
+            ("--change", *_MAKING, *_TELLING),
+        ),
+        Page(
             "plan",
             "SPEC",
-            "print what build would put where and issue; writes nothing",
-            "",
+            "print what the next change would do; writes nothing",
+            "Which change it would be, what it would put where on which host, and which certificates it would issue.",
             ("--pki", "--base", "--source-date", *_TELLING),
         ),
         Page(
@@ -185,8 +196,9 @@ PAGES: Final = {
             "reconcile",
             "CHANGE RECEIPT...",
             "compare the receipts of the hosts with the change",
-            "Says which host has run what. Exit code 6 unless every host has run its bundle and every receipt counts.",
-            ("--metrics", "--json", "--verbose"),
+            "Says which host has run what. Exit code 6 unless every host has run its bundle and every receipt counts. "
+            "With --pki, the store takes in the receipts that count: later changes then know what has run.",
+            ("--pki", "--metrics", "--json", "--verbose"),
         ),
         Page(
             "packer",

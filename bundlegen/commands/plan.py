@@ -1,10 +1,11 @@
-"""``bundlegen plan``: what build would put where and issue."""
+"""``bundlegen plan``: what the next change would be, put where and issue."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from bundlegen import layout
+from bundlegen.change.decision import Decision
 from bundlegen.change.listing import Files, Listing, listing
 from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK
@@ -25,7 +26,7 @@ def run(arguments: Arguments, console: Console) -> int:
 
 
 def _listing(found: Listing) -> str:
-    lines = []
+    lines = _what(found.decision)
     for host, rows in found.hosts:
         lines += _files(f"{layout.bundle_name(host)}: {len(rows)} files for {host}", rows)
     if found.base is not None:
@@ -35,6 +36,19 @@ def _listing(found: Listing) -> str:
     lines.append("To be issued:" if found.issue else "Nothing is to be issued: the store has every certificate.")
     lines += [f"  {sentence}" for sentence in found.issue]
     return "\n".join(lines)
+
+
+def _what(decision: Decision) -> list[str]:
+    newest = decision.earlier.newest
+    if decision.made is not None:
+        return [f"Nothing differs from {decision.name}: a build makes it again, the same bytes.", ""]
+    if newest is None:
+        return []
+    return [
+        f"The next change is {decision.name}, after {newest.name}:",
+        *(f"  {each}" for each in decision.differences),
+        "",
+    ]
 
 
 def _files(title: str, rows: Files) -> list[str]:
@@ -51,7 +65,11 @@ def _files_data(name: str, rows: Files) -> dict[str, Any]:
 
 def _listing_data(found: Listing) -> dict[str, Any]:
     return {
-        "cluster": found.cluster.name,
+        "cluster": found.decision.cluster.name,
+        "change": found.decision.name,
+        "operation": found.decision.operation.name,
+        "new": found.decision.made is None,
+        "differences": [{"field": each.field, "old": each.old, "new": each.new} for each in found.decision.differences],
         "hosts": [{"name": host, **_files_data(host, rows)} for host, rows in found.hosts],
         "base": None if found.base is None else _files_data(layout.BASE, found.base),
         "issue": list(found.issue),

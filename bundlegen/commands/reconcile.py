@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bundlegen.change.taken_in import take_in
 from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK, VerificationError
 from bundlegen.record import metrics, reading
@@ -17,12 +18,16 @@ from bundlegen.system.text import one_line, table
 def run(arguments: Arguments, console: Console) -> int:
     """Say which host has run the change, by the receipts; 0 where all have, otherwise as a verification.
 
-    Raises UsageError, VerificationError and OutputError.
+    With --pki, the store takes in the receipts that count. Raises UsageError, VerificationError, StoreError,
+    ConflictError and OutputError.
     """
     change = reading.change(arguments.change)
     found = reconcile(change, reading.receipts(arguments.receipts), clock.now())
     if arguments.metrics is not None:
         reading.write_metrics(arguments.metrics, metrics.render(change, found))
+    if arguments.pki_given:
+        new = take_in(arguments.pki, change.cluster, change.change, found.counted)
+        console.remark(f"{new} of {len(found.counted)} receipts are new to the store, which has them all now")
     if arguments.json:
         console.data(_data(change, found))
     else:

@@ -88,7 +88,7 @@ def _check_operands(page: Page, plain: Sequence[str]) -> None:
 
 
 def _meaning(name: str) -> str:
-    return OPTIONS[name].text.partition(" [default: ")[0]
+    return OPTIONS[name].text.partition(" [default: ")[0].removesuffix(" (default: pki)")
 
 
 def _unknown_option(name: str) -> UsageError:

@@ -66,7 +66,10 @@ class Options(_Model):
 
 
 class Change(_Model):
-    """One change. ``issues``: by host, the number of the issue of its certificates. ``hosts``: who got a bundle."""
+    """One change. ``issues``: by host, the number of the issue of its certificates. ``hosts``: who got a bundle.
+
+    ``sums``: SHA-256 of its SHA256SUMS.
+    """
 
     entry: Literal["change"] = "change"
     format: Literal[1] = FORMAT
@@ -82,6 +85,7 @@ class Change(_Model):
     cas: tuple[Sum, ...]
     issues: dict[Name, Issue]
     hosts: dict[Name, Made]
+    sums: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
     @property
     def births(self) -> Mapping[str, Member]:
@@ -188,8 +192,10 @@ class History:
         return any(isinstance(each, Change) and each.name == name and each.number in taken for each in self.entries)
 
     def before(self, number: int) -> History:
-        """The history as it was when the change ``number`` was made: only an older one can have been in force."""
-        return History(tuple(change for change in self.changes if change.number < number))
+        """The history as it was when the change ``number`` was made the last time, receipts included."""
+        made = [i for i, entry in enumerate(self.entries) if isinstance(entry, Change) and entry.number == number]
+        earlier = self.entries[: made[-1]] if made else self.entries
+        return History(tuple(entry for entry in earlier if entry.number < number))
 
     def ran(self, change: Change) -> tuple[str, ...]:
         """The hosts that have run the change and not undone it, as far as receipts are known."""

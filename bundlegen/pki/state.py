@@ -52,11 +52,19 @@ class State:
         return tuple(request for request in self.requests if request not in self.found)
 
 
-def read(store: Path, cluster: Cluster, now: datetime, issues: Mapping[str, int] = MappingProxyType({})) -> State:
+def read(
+    store: Path,
+    cluster: Cluster,
+    now: datetime,
+    issues: Mapping[str, int] = MappingProxyType({}),
+    *,
+    expired: bool = False,
+) -> State:
     """Everything the store at this path has for the cluster, checked. A store that is not there has nothing.
 
-    ``issues``: by host, the number of the issue of its certificates; absent: the first. Raises StoreError where the
-    store is damaged, expired, or in conflict with the specification.
+    ``issues``: by host, the number of the issue of its certificates; absent: the first. ``expired``: those that have
+    expired are found as well. Raises StoreError where the store is damaged, expired, or in conflict with the
+    specification.
     """
     about = store_json.read(store / pairs.STORE_JSON, cluster.name)
     signer = _signer(store, cluster, about)
@@ -76,11 +84,12 @@ def read(store: Path, cluster: Cluster, now: datetime, issues: Mapping[str, int]
         )
     if signer is None:
         return State(about, None, requests, {}, past, past.warnings)
-    authority.check_dates(signer.certificate, _place(store, cluster), now)
+    if not expired:
+        authority.check_dates(signer.certificate, _place(store, cluster), now)
     damage = Damage()
     found = pairs.find_leaves(store, requests, signer.certificate, damage)
     for request, pair in found.items():
-        if now > pair.certificate.not_valid_after_utc:
+        if now > pair.certificate.not_valid_after_utc and not expired:
             damage.add(_expired(pairs.leaf_folder(store, request, signer.certificate), request, pair))
     damage.raise_if_any()
     warnings = (*past.warnings, *_kept(cluster, signer, about), *_worries(found, signer, now))
@@ -182,7 +191,8 @@ def _worries(found: dict[CertRequest, Pair], signer: Pair, now: datetime) -> lis
     if soon:
         end, label = soon[0]
         many = f"{len(soon)} certificates expire" if len(soon) > 1 else "a certificate expires"
-        warnings.append(f"{many} within {SOON.days} days, first {label} on {stamp(end)}")
+        when = f"within {SOON.days} days" if end > now else "or have expired" if len(soon) > 1 else "or has expired"
+        warnings.append(f"{many} {when}, first {label} on {stamp(end)}")
     if signer.certificate.not_valid_after_utc - now < SOON:
         warnings.append(f"the CA expires within {SOON.days} days, on {stamp(signer.certificate.not_valid_after_utc)}")
     early = max((pair.certificate.not_valid_before_utc for pair in found.values()), default=now)

@@ -7,7 +7,6 @@ or not at all, and what a run was killed in the middle of, the next one does aga
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from bundlegen.errors import UsageError
+from bundlegen.errors import StoreError
+from bundlegen.pki import changes, pairs, state
 from bundlegen.pki import entropy as system_entropy
-from bundlegen.pki import pairs, state
-from bundlegen.pki.catalog import CertRequest, ca_request
+from bundlegen.pki.catalog import CertRequest, ca_request, host_requests
 from bundlegen.pki.compare import issue_time
 from bundlegen.pki.entropy import Entropy
 from bundlegen.pki.files import (
@@ -33,18 +32,21 @@ from bundlegen.pki.files import (
     private_umask,
     sweep,
 )
+from bundlegen.pki.history import Entry, History
 from bundlegen.pki.issue import Pair, PrivateKey, issue, validity_window
 from bundlegen.pki.keys import make_keys
 from bundlegen.pki.ledger import Ledger, append
+from bundlegen.pki.pairs import Damage
 from bundlegen.pki.state import State
 from bundlegen.pki.store_json import About
+from bundlegen.pki.survey import refuse_expired
 from bundlegen.system import clock as system_clock
 from bundlegen.system.text import stamp
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster
 
-__all__ = ["Issued", "Pair", "Progress", "Store", "Survey", "survey"]
+__all__ = ["Issued", "Pair", "Progress", "Store"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how many of the new certificates are made, and how many there will be."""
@@ -65,14 +67,6 @@ class Issued:
     issued_at: Mapping[str, datetime]
     new: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What would be issued, and what people should know: sentences."""
-
-    new: tuple[str, ...]
-    warnings: tuple[str, ...]
 
 
 class Store:
@@ -150,6 +144,56 @@ class Store:
             warnings=before.warnings,
         )
 
+    def again(self, cluster: Cluster, issues: Mapping[str, int], name: str) -> Issued:
+        """What :meth:`ensure` gave the change ``name`` once. Nothing is issued; what has expired since is given too.
+
+        Raises StoreError where any of it is damaged or gone.
+        """
+        now = self._clock()
+        before = state.read(self.path, cluster, now, issues, expired=True)
+        if before.signer is None or before.about is None or before.missing:
+            gone = ", ".join(request.label for request in before.missing[:4])
+            raise StoreError(
+                f"{self.path} no longer has what {name} was made with: {gone}", hint="restore it from a backup"
+            )
+        return Issued(
+            ca=before.signer,
+            leaves={(str(request.host), request.name): pair for request, pair in before.found.items()},
+            token=cluster.etcd.initial_cluster_token or before.about.token,
+            issued_at=_newest(before.found),
+            warnings=before.warnings,
+        )
+
+    def history(self) -> History:
+        """Every change that was made of the cluster. A store in which nothing was ever issued begins one.
+
+        So a store whose history is missing, though it has certificates, is one that bundlegen 0.1 made.
+        Raises StoreError where the history is damaged.
+        """
+        found = changes.read(self.path)
+        if found.missing and not pairs.has_leaves(self.path):
+            changes.append(self.path, ())
+            return changes.read(self.path)
+        return found
+
+    def record(self, entry: Entry) -> None:
+        """Adds an entry to the history, durably. Raises OutputError where there is no space, else StoreError."""
+        changes.append(self.path, (entry,))
+
+    def kept(self, cluster: Cluster, issues: Mapping[str, int], issued: Issued) -> Issued:
+        """What the store still has of what ``cluster`` once asked for; what is damaged or gone is left out.
+
+        ``issued``: the CA that signed it, and the token.
+        """
+        requests = [each for host in cluster.hosts for each in host_requests(cluster, host, issues.get(host.name, 0))]
+        found = pairs.find_leaves(self.path, requests, issued.ca.certificate, Damage())
+        return Issued(
+            ca=issued.ca,
+            leaves={(str(request.host), request.name): pair for request, pair in found.items()},
+            token=issued.token,
+            issued_at=_newest(found),
+        )
+
     def _issue(
         self,
         cluster: Cluster,
@@ -165,7 +209,7 @@ class Store:
         signer, about, missing = before.signer, before.about, before.missing
         wanted = missing if signer else (asked, *missing)
         made: dict[CertRequest, Pair] = {}
-        _refuse_expired(wanted, now, self._today())
+        refuse_expired(wanted, now, self._today())
         with closing(make_keys([request.algorithm for request in wanted], self._entropy, jobs)) as keys:
             if signer is None:
                 signer = self._make_ca(asked, next(keys), now, intake)
@@ -212,46 +256,6 @@ class Store:
         make_folder(hosts)
         for host in {str(request.host) for request in made}:
             make_folder(hosts / host)
-
-
-def survey(
-    pki_root: Path,
-    cluster: Cluster,
-    issues: Mapping[str, int] = MappingProxyType({}),
-    *,
-    clock: Callable[[], datetime] = system_clock.dated,
-    today: Callable[[], datetime] | None = None,
-) -> Survey:
-    """What :meth:`Store.ensure` would issue and warn of, in the same words; writes nothing and takes no lock.
-
-    Raises StoreError and UsageError as ``ensure`` does.
-    """
-    path, now = pki_root / cluster.name, clock()
-    if os.path.lexists(path):
-        check_folder(path)
-    before = state.read(path, cluster, now, issues)
-    ledger = Ledger(before.past, now)
-    asked = ca_request(cluster)
-    _refuse_expired(before.missing if before.signer else (asked, *before.missing), now, (today or clock)())
-    if before.signer is None:
-        validity_window(asked, now)
-        ledger.wanted(asked, None)
-    for request in before.missing:
-        issuer = before.signer.certificate if before.signer else None
-        validity_window(request, now, issuer)
-        ledger.wanted(request, issuer)
-    return Survey(tuple(ledger.sentences), before.warnings)
-
-
-def _refuse_expired(wanted: Iterable[CertRequest], now: datetime, today: datetime) -> None:
-    """Raises UsageError where a certificate that begins ``now`` would have ended before ``today``."""
-    for request in wanted:
-        _, end = validity_window(request, now)
-        if end <= today:
-            raise UsageError(
-                f"{request.label} would have expired already: dated {stamp(now)}, it ends {stamp(end)}",
-                hint="SOURCE_DATE_EPOCH gives that date: unset it",
-            )
 
 
 def _newest(held: Mapping[CertRequest, Pair]) -> dict[str, datetime]:

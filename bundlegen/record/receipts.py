@@ -85,10 +85,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """The whole answer."""
+    """The whole answer. ``counted``: the receipts that do, in the order of their runs."""
 
     hosts: tuple[Outcome, ...]
     refused: tuple[Refused, ...]
+    counted: tuple[Receipt, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -131,7 +132,8 @@ def reconcile(change: Change, given: Iterable[tuple[str, bytes]], now: datetime)
             refused.append(wrong)
         else:
             counted.append(each)
-    return Reconciled(tuple(_outcome(host, counted, now) for host in change.hosts), tuple(refused))
+    outcomes = tuple(_outcome(host, counted, now) for host in change.hosts)
+    return Reconciled(outcomes, tuple(refused), tuple(each.receipt for each in counted))
 
 
 def _read(name: str, content: bytes) -> _Given | Refused:

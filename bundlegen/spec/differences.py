@@ -177,6 +177,6 @@ def _host(place: FieldPath, old: Host, new: Host) -> Iterator[Difference]:
 
 def _text(value: Any) -> str:
     """A value as it may be written in the specification."""
-    if value is None or isinstance(value, str):
+    if value is None or (isinstance(value, str) and value.isprintable()):
         return value or ""
     return json.dumps(value, ensure_ascii=False)

@@ -10,7 +10,7 @@ import glob
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,11 @@ class Loaded:
     warnings: tuple[Problem, ...]
     path: Path
     images: tuple[Path, ...] = ()
+    tree: Tree = field(default_factory=Tree, repr=False, compare=False)
+
+    def where(self, path: FieldPath) -> str:
+        """Where in the file the field at ``path`` is, as users are told; the file itself for no field."""
+        return f"{self.path}:{self.tree.place(path)[0]}" if path else str(self.path)
 
 
 def load(path: Path, *, with_images: bool = True) -> Loaded:
@@ -59,7 +64,7 @@ def load(path: Path, *, with_images: bool = True) -> Loaded:
     problems = tuple(_explained((*checked.problems, *ca_problems, *image_problems), tree))
     if problems:
         raise SpecError(_located(problems, tree, path))
-    return Loaded(cluster, tuple(_located(checked.warnings, tree, path)), path, images)
+    return Loaded(cluster, tuple(_located(checked.warnings, tree, path)), path, images, tree)
 
 
 def _names_a_file(path: FieldPath) -> bool:
@@ -145,11 +150,11 @@ def _with_ca(checked: Checked, folder: Path) -> tuple[Cluster, tuple[Finding, ..
         return cluster, ()
     problems: list[Finding] = []
     resolved: dict[str, str] = {}
-    for field, name in files._asdict().items():
+    for part, name in files._asdict().items():
         file = folder / name
-        resolved[field] = str(file)
+        resolved[part] = str(file)
         if wrong := _unusable(file):
-            problems.append(Finding(("pki", "ca", field), *wrong))
+            problems.append(Finding(("pki", "ca", part), *wrong))
     pki = cluster.pki.model_copy(update={"ca": cluster.pki.ca.model_copy(update=resolved)})
     return cluster.model_copy(update={"pki": pki}), tuple(problems)
 

@@ -109,7 +109,7 @@ def _position(bundle: Bundle) -> Position:
     required, after = (layout.change_number(name) or 0 for name in (found.required, found.after))
     if not required <= after < number:
         raise ValueError(f"{layout.CONF} names changes before this one that cannot be before it")
-    if bool(members) != (operation != layout.FIRST_CHANGE):
+    if not bundle.is_base and bool(members) != (operation != layout.FIRST_CHANGE):
         raise ValueError(f"{layout.CONF} names other members before this change than there can be")
     return found
 

@@ -81,7 +81,10 @@ def test_what_is_missing_is_named(command: str, capsys: pytest.CaptureFixture[st
         (("build", "a.yaml", "-v"), "unknown option -v (bundlegen COMMAND --help lists the options)"),
         (("build", "a.yaml", "b.yaml"), "build takes SPEC and not also 'b.yaml' (bundlegen build --help)"),
         (("extract", "a.run"), "extract needs DIR (a folder) (bundlegen extract --help)"),
-        (("audit", "out", "--pki", "pki"), "audit has no --pki (taken by build, plan, unlock-codes, packer)"),
+        (
+            ("audit", "out", "--pki", "pki"),
+            "audit has no --pki (taken by build, withdraw, plan, unlock-codes, reconcile, packer)",
+        ),
         (("build", "a.yaml", "--metrics", "x"), "build has no --metrics (taken by reconcile)"),
         (
             ("build", "a.yaml", "--pki"),

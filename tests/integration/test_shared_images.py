@@ -23,7 +23,7 @@ from bundlegen.trust.compare import compare
 from bundlegen.trust.verify import verify
 from tests import image_archives
 from tests.building import build_here as build
-from tests.building import contents, specification, write
+from tests.building import contents, forget, specification, write
 from tests.building import run_here as run
 from tests.trust_cases import Entries, findings, put, repack, replace_bundle, sentences, sum_up
 
@@ -74,6 +74,7 @@ def test_the_images_are_in_one_file_that_tar_unpacks_and_in_no_bundle(built: Pat
 
 def test_it_is_the_very_pieces_that_bundles_carry_on_board(folder: Path, built: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "on-board", ignore=shutil.ignore_patterns("out"))
+    forget(tmp_path / "on-board/pki/prod")
     build(tmp_path / "on-board")
     bundle = (tmp_path / "on-board/out/prod/create/infra0.run").read_bytes()
     assert bundle.endswith((built / NAME).read_bytes())
@@ -181,6 +182,7 @@ def test_a_file_that_is_missing_is_missed(change: Path) -> None:
 
 def test_a_file_that_nobody_needs_is_refused(folder: Path, change: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "on-board", ignore=shutil.ignore_patterns("out"))
+    forget(tmp_path / "on-board/pki/prod")
     build(tmp_path / "on-board")
     other = tmp_path / "on-board/out/prod/create"
     shutil.copy(change / NAME, other)
@@ -233,6 +235,7 @@ def test_another_place_for_images_is_refused(change: Path, tmp_path: Path, value
 
 def test_what_changes_from_bundles_with_images_to_those_without(folder: Path, built: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "on-board", ignore=shutil.ignore_patterns("out"))
+    forget(tmp_path / "on-board/pki/prod")
     build(tmp_path / "on-board", "--base")
     found = compare(tmp_path / "on-board/out/prod/create", built)
     assert {str(each) for each in found.common} == {

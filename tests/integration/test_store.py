@@ -18,7 +18,8 @@ from bundlegen.pki import entropy
 from bundlegen.pki.catalog import CATALOG, LEAF_SPECS, host_requests
 from bundlegen.pki.issue import PrivateKey
 from bundlegen.pki.keys import make_keys
-from bundlegen.pki.store import Store, survey
+from bundlegen.pki.store import Store
+from bundlegen.pki.survey import survey
 from bundlegen.system.text import stamp
 from tests.pki_cases import NOW, YEAR, assert_is_ca, assert_is_leaf, cluster, ensure, with_hosts
 

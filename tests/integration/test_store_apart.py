@@ -10,7 +10,7 @@ import yaml
 
 from bundlegen.cli import main
 from bundlegen.errors import StoreError
-from bundlegen.pki.store import survey
+from bundlegen.pki.survey import survey
 from tests.pki_cases import cluster, ensure
 
 HOSTS = [{"name": "infra0", "address": "10.0.0.6"}]

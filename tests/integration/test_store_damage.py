@@ -12,7 +12,7 @@ import pytest
 
 from bundlegen.errors import StoreError
 from bundlegen.pki.files import Intake
-from bundlegen.pki.store import survey
+from bundlegen.pki.survey import survey
 from tests.pki_cases import NOW, cluster, ensure
 
 

@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bundlegen.errors import StoreError
 from bundlegen.pki.issue import Pair, certificate_pem, fingerprint, key_pem
-from bundlegen.pki.store import survey
+from bundlegen.pki.survey import survey
 from tests.pki_cases import NOW, YEAR, assert_is_leaf, cluster, ensure, fixture_key
 
 Extensions = list[tuple[x509.ExtensionType, bool]]

@@ -13,7 +13,7 @@ import pytest
 from bundlegen import layout
 from bundlegen.bundle import plan
 from bundlegen.bundle.stub import make_stub
-from bundlegen.change import build as recipe
+from bundlegen.change import plans as recipe
 from bundlegen.errors import VerificationError
 from bundlegen.system.clock import now
 from bundlegen.trust import known

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests import image_archives
-from tests.building import BUNDLEGEN, ROOT, TIMEOUT, build, contents, environment, run, specification, write
+from tests.building import BUNDLEGEN, ROOT, TIMEOUT, build, contents, environment, forget, run, specification, write
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,8 @@ def test_jobs_and_json(control: Path, tmp_path: Path) -> None:
 def test_images_in_one_file(control: Path, tmp_path: Path) -> None:
     """It holds the very pieces that bundles have on board, wherever and however it is made."""
     one, two = copied(control, tmp_path / "one"), copied(control, tmp_path / "another place")
+    for copy in (one, two):
+        forget(copy / "pki/prod")
     build(one, "--shared-images", "--base")
     build(two, "--shared-images", "--base", env=environment(TZ="Pacific/Kiritimati", PYTHONHASHSEED="0", GZIP="-1"))
     made = contents(one / "out")

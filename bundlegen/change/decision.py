@@ -1,0 +1,204 @@
+"""Which change a build makes: found out from what the history records and what the specification says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pydantic import ValidationError
+
+from bundlegen import __version__, layout
+from bundlegen.bundle import member
+from bundlegen.errors import ConflictError, Problem, SpecError, StoreError, UsageError
+from bundlegen.operations import table
+from bundlegen.operations.operation import Operation
+from bundlegen.pki.history import Change, History, Member
+from bundlegen.spec import differences
+from bundlegen.spec.differences import FIXED, NOWHERE, REPLACE, Difference
+from bundlegen.spec.finding import FieldPath
+from bundlegen.spec.model import Ca, Cluster
+
+Where: TypeAlias = Callable[[FieldPath], str]
+"""Says where in which file a field of the specification is; of no field: the file."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A change that is to be made, for the first time or again.
+
+    ``cluster``: what its bundles are made from. ``before``: the cluster as the change before made it; None before the
+    first. ``earlier``: the history until then. ``made``: how it was made before; None for a new one.
+    ``differences``: what it changes in the specification, field by field. ``idle``: what the specification says
+    otherwise than this change, and no host is told of.
+    """
+
+    operation: Operation
+    number: int
+    cluster: Cluster
+    before: Cluster | None
+    earlier: History
+    made: Change | None
+    differences: tuple[Difference, ...]
+    idle: tuple[Difference, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the change is called."""
+        return layout.change_name(self.number, self.operation.name)
+
+    @property
+    def issues(self) -> Mapping[str, int]:
+        """By host, the issue of its certificates until then."""
+        return {} if self.earlier.newest is None else self.earlier.newest.issues
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members afterwards, each with what it was born with."""
+        if self.made is not None:
+            return self.made.members
+        born = {} if self.earlier.newest is None else self.earlier.newest.births
+        initial, state = member.initial_cluster(self.cluster), self.operation.state
+        new = Member.model_validate
+        return tuple(
+            born.get(host.name)
+            or new({"name": host.name, "address": host.address, "initialCluster": initial, "state": state})
+            for host in self.cluster.hosts
+        )
+
+
+def decide(history: History, wanted: Cluster, where: Where) -> Decision:
+    """The next change: from what ``history`` records to what ``wanted`` says.
+
+    Raises SpecError where no one change can do that, ConflictError where the history holds another cluster, or where
+    the newest change is to be withdrawn instead.
+    """
+    newest = history.newest
+    if newest is None:
+        return Decision(_operation("create"), history.next_number, wanted, None, History(), None, ())
+    _check_same_cluster(newest, wanted)
+    before = recorded(newest, wanted)
+    found = _felt(before, wanted)
+    if not found:
+        return again(history, newest, wanted)
+    _check_not_taken_back(history, newest, wanted)
+    row = _only_row(found, newest, where)
+    return Decision(_operation(row), history.next_number, wanted, before, history, None, found)
+
+
+def again(history: History, change: Change, wanted: Cluster) -> Decision:
+    """The change as it was made before.
+
+    ``wanted`` says where files of this machine are: images, and a CA brought along. Raises StoreError where this
+    bundlegen does not know its operation.
+    """
+    earlier = history.before(change.number)
+    before = None if earlier.newest is None else recorded(earlier.newest, wanted)
+    cluster = recorded(change, wanted)
+    operation = table.named(change.operation)
+    if operation is None:
+        raise StoreError(
+            f"bundlegen {__version__} does not know the operation of {change.name}", hint="use a newer one"
+        )
+    found = () if before is None else _felt(before, cluster)
+    idle = tuple(each for each in differences.between(cluster, wanted) if each.row == NOWHERE)
+    return Decision(operation, change.number, cluster, before, earlier, change, found, idle)
+
+
+def named(history: History, name: str, wanted: Cluster) -> Decision:
+    """The change ``name`` as it was made before. Raises UsageError where there is none, StoreError as above."""
+    change = history.named(name)
+    if change is None:
+        if history.withdrawn(name):
+            raise UsageError(f"--change {name}: it was withdrawn", hint=_known(history))
+        raise UsageError(f"--change {name}: the history has no such change", hint=_known(history))
+    return again(history, change, wanted)
+
+
+def recorded(change: Change, wanted: Cluster) -> Cluster:
+    """The cluster as ``change`` made it; where files of this machine are, images and a CA's, ``wanted`` says.
+
+    Raises StoreError for a specification that no bundlegen wrote.
+    """
+    try:
+        found = Cluster.model_validate(change.spec)
+    except ValidationError as error:
+        raise StoreError(f"the history's specification of {change.name} is damaged", hint="restore a backup") from error
+    files = wanted.pki.ca_files
+    certificate, key = (None, None) if files is None else files
+    ca = Ca(certificate=certificate, key=key, fingerprint=found.pki.ca_fingerprint)
+    pki = found.pki.model_copy(update={"ca": ca if ca != Ca() else None})
+    return found.model_copy(update={"images": wanted.images, "pki": pki})
+
+
+def _operation(name: str) -> Operation:
+    operation = table.named(name)
+    if operation is None:
+        raise LookupError(f"no operation {name}")
+    return operation
+
+
+def _felt(before: Cluster, after: Cluster) -> tuple[Difference, ...]:
+    """What differs on a host, or would if it could."""
+    return tuple(each for each in differences.between(before, after) if each.row != NOWHERE)
+
+
+def _known(history: History) -> str:
+    names = ", ".join(change.name for change in history.changes)
+    return f"it has {names}" if names else "it has none yet: leave --change out"
+
+
+def _check_same_cluster(newest: Change, wanted: Cluster) -> None:
+    """Two clusters of one name would share a CA and a token."""
+    known = {(place.name, place.address) for place in newest.members}
+    if known.isdisjoint((host.name, host.address) for host in wanted.hosts):
+        hosts = ", ".join(f"{place.name}={place.address}" for place in newest.members[:3])
+        more = ", …" if len(newest.members) > 3 else ""
+        raise ConflictError(
+            f"the store of {wanted.name} is that of a cluster with other hosts ({hosts}{more}), "
+            "and none of them is in this specification",
+            hint="give this cluster a name of its own, or name the folder of its own store with --pki",
+        )
+
+
+def _check_not_taken_back(history: History, newest: Change, wanted: Cluster) -> None:
+    """An edit that was taken back leaves nothing to change, if no host has run it."""
+    earlier = history.before(newest.number).newest
+    if earlier is None or _felt(recorded(earlier, wanted), wanted) or history.ran(newest):
+        return
+    raise ConflictError(
+        f"the specification is again what it was before {newest.name}, and no receipt says that a host has run that",
+        hint="if none has, take it back: bundlegen withdraw; if one has, take in its receipt "
+        "(bundlegen reconcile --pki) and build again",
+    )
+
+
+def _only_row(found: Iterable[Difference], newest: Change, where: Where) -> str:
+    """The one kind of change that the differences ask for. Raises SpecError with all of them where that is not so."""
+    found = tuple(found)
+    rows = differences.asked(found)
+    known = table.named(rows[0]) if len(rows) == 1 else None
+    if known is not None and not any(each.row == FIXED for each in found):
+        return known.name
+    problems = [_problem(each, newest, where) for each in found]
+    doable = tuple(row for row in rows if row != REPLACE)
+    if len(rows) > 1:
+        order = ", then ".join(rows)
+        what = f"these are {len(rows)} kinds of change, and one change is of one kind"
+        problems.append(Problem(where(()), "", what, f"do one at a time, each built and run: {order}"))
+    elif doable and known is None:
+        what = f"bundlegen {__version__} cannot {doable[0]} on a cluster that exists"
+        problems.append(Problem(where(()), "", what, f"put back what differs from {newest.name}"))
+    raise SpecError(problems)
+
+
+def _problem(found: Difference, newest: Change, where: Where) -> Problem:
+    values = f"{found.old or '(none)'} -> {found.new or '(none)'}"
+    said = f"differs from {newest.name} ({found.row}): {values}"
+    hint = ""
+    if found.row == FIXED:
+        said = f"differs from {newest.name}: {values}, and cannot be changed on a cluster that exists"
+        hint = "put it back"
+    elif found.row == REPLACE:
+        hint = "a member keeps its name and address: put it back, or remove the host and add it, one change each"
+    return Problem(where(found.path), found.field, said, hint)

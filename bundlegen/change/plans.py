@@ -1,0 +1,140 @@
+"""What the bundles of a change will hold, host by host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bundlegen.bundle.facts import Position, Window
+from bundlegen.bundle.member import Birth
+from bundlegen.bundle.plan import BundlePlan, ImageSet, plan_base, plan_host
+from bundlegen.bundle.render import Renderer
+from bundlegen.change.decision import Decision
+from bundlegen.operations import table
+from bundlegen.pki import catalog
+from bundlegen.pki.certinfo import CertInfo, describe
+from bundlegen.pki.history import Change, Member
+from bundlegen.pki.store import Issued
+from bundlegen.record.make import Setting
+from bundlegen.record.schema import Edit
+from bundlegen.spec.model import Cluster, Host
+from bundlegen.system import resources
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What bundles carry beside the files of their hosts: the scripts, the images, and the codes that seal the keys."""
+
+    installer: bytes
+    image_script: bytes
+    images: ImageSet
+    codes: Mapping[str, str] = field(repr=False)
+
+
+def births(members: Iterable[Member]) -> dict[str, Birth]:
+    """With what each member was started for the first time."""
+    return {each.name: Birth(each.initial_cluster, each.state) for each in members}
+
+
+def plans(decision: Decision, hosts: Sequence[str], issued: Issued, carried: Carried) -> Iterator[BundlePlan]:
+    """The bundles of ``hosts``, in their order."""
+    by_name = {host.name: host for host in decision.cluster.hosts}
+    renderer = Renderer(decision.cluster, issued.token, resources.template_text, births(decision.members))
+    for name in hosts:
+        yield _plan(decision.cluster, by_name[name], renderer, issued, carried, position(decision, name))
+
+
+def earlier_plans(
+    decision: Decision, before: Cluster, hosts: Sequence[str], issued: Issued, carried: Carried
+) -> Iterator[BundlePlan]:
+    """What the hosts among ``hosts`` that there were before would have been given by the change before.
+
+    ``issued``: what the store kept for it; a host of which it lacks something is passed over.
+    """
+    newest = decision.earlier.newest
+    by_name = {host.name: host for host in before.hosts}
+    members = () if newest is None else newest.members
+    renderer = Renderer(before, issued.token, resources.template_text, births(members))
+    for name in hosts:
+        if name in by_name and all((name, spec.name) in issued.leaves for spec in catalog.LEAF_SPECS):
+            yield _plan(before, by_name[name], renderer, issued, carried, position(decision, name))
+
+
+def base_plan(decision: Decision, carried: Carried) -> BundlePlan:
+    """The bundle for images."""
+    return plan_base(
+        decision.cluster,
+        renderer=Renderer(decision.cluster, "", resources.template_text),
+        installer=carried.installer,
+        image_script=carried.image_script,
+        position=Position(decision.name, decision.number, decision.operation.name),
+        images=carried.images,
+    )
+
+
+def position(decision: Decision, host: str) -> Position:
+    """Where the bundle of ``host`` stands in the history."""
+    earlier = decision.earlier
+    members = () if earlier.newest is None else earlier.newest.members
+    return Position(
+        change=decision.name,
+        number=decision.number,
+        operation=decision.operation.name,
+        after=_name(earlier.last_of(host)),
+        required=_name(earlier.required_of(host, _is_made_up)),
+        members_before=tuple((each.name, each.address) for each in members),
+    )
+
+
+def setting(decision: Decision, hosts: Sequence[str]) -> Setting:
+    """What the record is told of what came before."""
+    newest = decision.earlier.newest
+    last = {host: decision.earlier.last_of(host) for host in hosts}
+    return Setting(
+        change=decision.name,
+        number=decision.number,
+        operation=decision.operation.name,
+        after=None if newest is None else newest.name,
+        before=decision.before,
+        births=births(decision.members),
+        positions={host: position(decision, host) for host in hosts},
+        ran=frozenset(host for host, change in last.items() if change and host in decision.earlier.ran(change)),
+        differences=tuple(Edit(field=each.field, old=each.old, new=each.new) for each in decision.differences),
+    )
+
+
+def _name(change: Change | None) -> str:
+    return "" if change is None else change.name
+
+
+def _is_made_up(operation: str) -> bool:
+    known = table.named(operation)
+    return known is not None and known.makes_up
+
+
+def _plan(
+    cluster: Cluster, host: Host, renderer: Renderer, issued: Issued, carried: Carried, where: Position
+) -> BundlePlan:
+    leaves = {spec.name: issued.leaves[host.name, spec.name] for spec in catalog.LEAF_SPECS}
+    certificates = [describe(pair.certificate_pem) for pair in (issued.ca, *leaves.values())]
+    return plan_host(
+        cluster,
+        host,
+        renderer=renderer,
+        installer=carried.installer,
+        image_script=carried.image_script,
+        leaves=leaves,
+        ca=issued.ca,
+        window=_window(host, issued, certificates),
+        position=where,
+        images=carried.images,
+        unlock_code=carried.codes.get(host.name, ""),
+    )
+
+
+def _window(host: Host, issued: Issued, certificates: Sequence[CertInfo]) -> Window:
+    return Window(
+        issued_at=issued.issued_at[host.name],
+        not_before=max(each.not_before for each in certificates),
+        not_after=min(each.not_after for each in certificates),
+    )
