@@ -1,3 +1,3 @@
 """bundlegen: one self-extracting bundle per host of an external, kubeadm-style etcd cluster."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

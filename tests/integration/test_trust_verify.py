@@ -139,7 +139,7 @@ def other(path: str, of: str):
         ),
         (
             lambda _, entries: put(entries, layout.INSTALLER, b"#!/bin/bash\nid\n", 0o755),
-            "install.sh is not the one of any bundlegen known here (the bundle says 0.1.0)",
+            "install.sh is not the one of any bundlegen known here (the bundle says 0.2.0)",
         ),
         (
             lambda _, entries: put(entries, layout.IMAGE_SCRIPT, b"id\n", 0o644),
