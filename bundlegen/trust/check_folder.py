@@ -14,6 +14,7 @@ from typing import Final
 from bundlegen import layout
 from bundlegen.errors import VerificationError
 from bundlegen.spec import canonical
+from bundlegen.spec.model import Host
 from bundlegen.system.files import file_sum
 from bundlegen.trust import check_bundle, check_record, keys, shared_images
 from bundlegen.trust.bundle import Bundle, read
@@ -48,6 +49,7 @@ def faults(
     yield from _covered(folder, sums)
     bundles: list[Bundle] = []
     remade: list[Remade | None] = []
+    hosts: dict[Host, Host] = {}
     for name, expected in sums.files.items():
         if not os.path.lexists(folder / name):
             yield Finding(name, f"is missing, though {layout.SUMS} lists it")
@@ -63,7 +65,8 @@ def faults(
             bundles.append(bundle.beside(bundles[0]) if bundles else bundle)
             examined = check_bundle.examine(bundle)
             # What follows from a bundle that is none says nothing more.
-            remade.append(None if examined.faults else examined.made)
+            made_again = None if examined.faults else examined.made
+            remade.append(made_again and made_again.sharing(hosts))
             yield from bundle_faults(bundle, examined, at)
     if not any(name.endswith(layout.BUNDLE_SUFFIX) for name in sums.files):
         yield Finding(str(folder), "holds no bundle")
@@ -134,14 +137,18 @@ def _together(found: list[Bundle]) -> Iterator[Finding]:
 
 def _of_one_specification(made: Sequence[check_record.Made]) -> Iterator[Finding]:
     """All bundles are made from the same, what belongs to one host apart."""
-    known = [(bundle, canonical.tree(each.cluster)) for bundle, each in made if each is not None]
-    hosts = [(bundle, canonical.for_host(tree, "")) for bundle, tree in known if not bundle.is_base]
-    for (left, one), (right, other) in pairwise(hosts):
-        if one != other:
-            yield Finding(right.path.name, f"is made from another specification than {left.path.name}")
-    for base, tree in known:
-        if base.is_base and hosts and canonical.for_base(tree) != canonical.for_base(hosts[0][1]):
-            yield Finding(base.path.name, f"is made from another specification than {hosts[0][0].path.name}")
+    known = [(bundle, each.cluster) for bundle, each in made if each is not None]
+    hosts = [(bundle, cluster) for bundle, cluster in known if not bundle.is_base]
+    if not hosts:
+        return
+    first, cluster = hosts[0]
+    expected = canonical.for_host(canonical.tree(cluster), "")
+    for bundle, other in hosts[1:]:
+        if canonical.for_host(canonical.tree(other), "") != expected:
+            yield Finding(bundle.path.name, f"is made from another specification than {first.path.name}")
+    for base, other in known:
+        if base.is_base and canonical.for_base(canonical.tree(other)) != canonical.for_base(expected):
+            yield Finding(base.path.name, f"is made from another specification than {first.path.name}")
 
 
 def _images(folder: Path, sums: Sums, bundles: list[Bundle], *, whole: bool) -> Iterator[Finding]:

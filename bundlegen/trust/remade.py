@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -50,6 +50,14 @@ class Remade:
     def requests(self) -> tuple[catalog.CertRequest, ...]:
         """Which certificates the host has, the CA's apart."""
         return () if self.host is None else catalog.host_requests(self.cluster, self.host)
+
+    def sharing(self, hosts: dict[Host, Host]) -> Remade:
+        """The same, with the hosts that are in ``hosts`` already taken from there, and the others put into it.
+
+        Each bundle names all hosts, so that many bundles otherwise hold each of them many times.
+        """
+        shared = tuple(hosts.setdefault(host, host) for host in self.cluster.hosts)
+        return replace(self, cluster=self.cluster.model_copy(update={"hosts": shared}))
 
 
 def remake(bundle: Bundle) -> Remade:
