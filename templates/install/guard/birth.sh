@@ -55,7 +55,7 @@ note_member() {
 
 # forget_member: its data was moved aside, and another one may be born here.
 forget_member() {
-  rm -f -- "${STATE}/member"
+  rm -f -- "${STATE}/member" "${STATE}"/.member.*
 }
 
 STATUS_REVISION='' STATUS_INDEX=''

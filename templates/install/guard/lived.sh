@@ -39,8 +39,12 @@ how_to_mend() {
 
 # write_down [REVISION RAFT_INDEX]: what this member is, once it has a log; the numbers only ever rise.
 write_down() {
-  local file=${STATE}/member new=${STATE}/.member.$$ revision=${1-} index=${2-} moment
+  local file=${STATE}/member new=${STATE}/.member.$$ revision=${1-} index=${2-} moment left
   whose_log || return 0
+  # of a run that was killed
+  for left in "${STATE}"/.member.*; do
+    [[ ! -f ${left} || -d /proc/${left##*.} ]] || rm -f -- "${left}"
+  done
   if read_written "${file}"; then
     # never another one in its place: that is what the guard is for
     [[ ${WRITTEN[MEMBER_ID]-${LOG_MEMBER}} == "${LOG_MEMBER}" ]] || return 0
