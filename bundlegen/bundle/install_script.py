@@ -33,6 +33,8 @@ PARTS: Final[tuple[str, ...]] = (
     "checks/data.sh",
     "checks/destinations.sh",
     "checks/newcomer.sh",
+    "checks/history.sh",
+    "checks/quorum.sh",
     "checks/preflight.sh",
     "transaction/journal.sh",
     "transaction/plan.sh",
@@ -55,6 +57,7 @@ PARTS: Final[tuple[str, ...]] = (
     "health/agree.sh",
     "health/report.sh",
     "operations/create.sh",
+    "operations/configure.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
 

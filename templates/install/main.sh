@@ -2,7 +2,7 @@
 # The verbs, and the order of things.
 
 # Each operation is a room in operations/, with NAME_checks, NAME_steps and NAME_healthy. bundle.conf names one of these.
-readonly OPERATIONS=(create)
+readonly OPERATIONS=(create configure)
 
 # do_install: the bundle's operation, with what all have in common.
 do_install() {
@@ -19,10 +19,11 @@ do_install() {
   must_pass
   open_keys
   confirm_newcomer
-  if running && probe_local; then minimum=member; fi
+  if running && serves_now; then minimum=member; fi
   mapfile -t steps < <("${CONF[OPERATION]}_steps")
   phase "${steps[0]%% *}"
   say "Installing ${CONF[HOST]} of ${CONF[CLUSTER]} (${CONF[ADDRESS]}) ..."
+  [[ -z ${MADE_UP} ]] || say "  ${MADE_UP} did not run here; this run makes up for it."
   begin_transaction undo_failed
   ! running || note_etcd "$(pod_changed_at)"
   for step in "${steps[@]}"; do

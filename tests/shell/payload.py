@@ -35,6 +35,7 @@ STATE = "/var/lib/bundlegen/test"
 GOLDEN = "/usr/local/lib/bundlegen"
 UNIT_CARRIED = "firstboot/bundlegen-firstboot.service"
 DAY = 86400
+NOW = int(time.time())  # one moment for a whole test run, so that the same bundle is the same bytes
 
 
 @cache
@@ -165,7 +166,6 @@ class Payload:
         if self.mode == "rendered":
             self.files[POD] = ("0600", pod.encode())
         self.files |= first_boot(STATE)
-        now = int(time.time())
         self.conf = {key.name: key.example for key in KEYS} | {
             "CLUSTER": "test", "CHANGE": "create", "OPERATION": "create", "CHANGE_NUMBER": "1", "AFTER_CHANGE": "",
             "REQUIRED_CHANGE": "", "MEMBERS_BEFORE": "", "HOST": self.host, "ADDRESS": self.address,
@@ -173,8 +173,8 @@ class Payload:
             "MEMBERS": " ".join(f"{name}={address}" for name, address in self.members.items()),
             "INITIAL_CLUSTER": initial, "INITIAL_CLUSTER_TOKEN": self.token,
             "KUBELET_BINARY": "/usr/local/sbin/kubelet", "KUBELET_CONFIG": KUBELET_CONFIG,
-            "RUNTIME_ENDPOINT": "unix:///run/containerd/containerd.sock", "ISSUED_AT": str(now - DAY),
-            "NOT_BEFORE": str(now - 2 * DAY), "NOT_AFTER": str(now + 360 * DAY), "STATE_DIR": STATE,
+            "RUNTIME_ENDPOINT": "unix:///run/containerd/containerd.sock", "ISSUED_AT": str(NOW - DAY),
+            "NOT_BEFORE": str(NOW - 2 * DAY), "NOT_AFTER": str(NOW + 360 * DAY), "STATE_DIR": STATE,
             "HEALTH_COMMAND": HEALTH,
         } | self.conf  # fmt: skip
 

@@ -47,10 +47,13 @@ check_drop_ins() {
 check_unfinished() {
   if ! interrupted; then
     verdict unfinished ok "no interrupted run"
-  elif [[ $(journal_line "${STATE}/transaction" begin) == *" ${PAYLOAD_DIGEST} "* ]]; then
+    return 0
+  fi
+  read_begin "${STATE}/transaction"
+  if [[ ${DIGEST} == "${PAYLOAD_DIGEST}" ]]; then
     verdict unfinished ok "an interrupted run of this bundle, which will be finished"
   else
-    verdict unfinished failed "a run of another bundle was interrupted here" \
-      "Run that bundle again to finish it, or undo it first: sh ${CONF[HOST]}.run -- rollback"
+    verdict unfinished failed "a run of another bundle, of ${CHANGE}, was interrupted here" \
+      "Run that bundle again to finish it, or undo it with the same bundle: rollback"
   fi
 }

@@ -10,7 +10,7 @@ usage() {
     '  preflight    only check this host; change nothing' \
     '  plan         show what install would change; change nothing' \
     '  health       how etcd is; also installed on the host as a command of its own' \
-    '  rollback     undo the last change this installer made on this host' \
+    '  rollback     undo what this bundle did, if nothing newer stands on it; for the copy on the host: the newest change' \
     '  uninstall    undo all changes it made; etcd data is moved aside, never deleted' \
     '  identify     whose bundle this is; exit code 0 on its machine, 10 on any other' \
     '  bake         place everything in an image that is being built and start nothing; base.run: for all hosts' \
@@ -19,6 +19,8 @@ usage() {
     '' \
     'Options:' \
     '  --ignore NAME    let the check NAME only warn (may be repeated; recorded in the receipt)' \
+    '  --to CHANGE      rollback: go back to how the host was after CHANGE; says what it costs, and asks' \
+    '  --yes            rollback --to: do not ask' \
     '  --wait SECONDS   how long to wait for etcd (install: 300, health: 0)' \
     '  --cluster        health: demand that every member answers, and that they agree' \
     '  --no-hash        health --cluster: do not compare what the members hold' \
@@ -122,6 +124,13 @@ parse_arguments() {
         ROOT=${2%/}
         shift
         ;;
+      --to)
+        need_value "$@"
+        [[ $2 =~ ^${CHANGE_SHAPE}$ ]] || bad_usage "--to needs the name of a change, such as create or 2-configure, not \"$2\""
+        TO=$2
+        shift
+        ;;
+      --yes) YES=yes ;;
       --json) JSON=yes ;;
       --cluster) ALL_MEMBERS=yes ;;
       --no-hash) COMPARE=no ;;
@@ -143,6 +152,8 @@ parse_arguments() {
   fi
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
   [[ ${COMPARE} == yes || ${ALL_MEMBERS} == yes ]] || bad_usage "--no-hash belongs to health --cluster"
+  [[ -z ${TO} || ${VERB} == rollback ]] || bad_usage "--to belongs to rollback"
+  [[ ${YES} == no || -n ${TO} ]] || bad_usage "--yes belongs to rollback --to"
   [[ ${JSON} == no || ${VERB} == @(health|preflight|hygiene) ]] || bad_usage "--json belongs to health, preflight and hygiene"
   # a tree like any other, so that nothing about it is taken for the running system
   [[ ${VERB} != @(bake|hygiene) ]] || ROOT=${ROOT:-/.}

@@ -61,16 +61,22 @@ probe_local() {
   return 2
 }
 
-# probe_members: asks every expected member over TLS, all at once. Never `--cluster`, which leaves out
-# members that have never started.
+# probe_members: asks every expected member. Never `--cluster`, which leaves out members that have never started.
 probe_members() {
-  local name fd reply
+  local -a members
+  read -r -a members <<< "${CONF[MEMBERS]}"
+  ask_members "${members[@]}"
+}
+
+# ask_members NAME=ADDRESS...: each for its own health over TLS, all at once; sets MEMBER_STATE.
+ask_members() {
+  local member name fd reply
   local -A fds=()
   MEMBER_STATE=()
-  while read -r name; do
-    exec {fd}< <(client_request "$(member_address "${name}")" GET /health)
-    fds[${name}]=${fd}
-  done < <(member_names)
+  for member in "$@"; do
+    exec {fd}< <(client_request "${member#*=}" GET /health)
+    fds[${member%%=*}]=${fd}
+  done
   for name in "${!fds[@]}"; do
     fd=${fds[${name}]}
     IFS= read -r -d '' -u "${fd}" reply || true

@@ -71,8 +71,9 @@ expect_return() {
 
 # await_return: after that; says whether etcd serves again.
 await_return() {
-  local SECONDS_TO_WAIT=$((SECONDS_TO_WAIT > RETURN_SECONDS ? SECONDS_TO_WAIT : RETURN_SECONDS))
+  local metrics=${CONF[METRICS_URL]} SECONDS_TO_WAIT=$((SECONDS_TO_WAIT > RETURN_SECONDS ? SECONDS_TO_WAIT : RETURN_SECONDS))
   [[ ${AWAITED} == yes ]] || return 0
+  CONF[METRICS_URL]=$(installed METRICS_URL) || CONF[METRICS_URL]=${metrics}
   say "Waiting for the earlier etcd to serve again (at most ${SECONDS_TO_WAIT} s) ..."
   if await_install waiting && stays; then
     say "etcd runs again as before. $(level_text)"

@@ -4,7 +4,7 @@
 
 # create_checks: the names of its checks, in order.
 create_checks() {
-  printf '%s\n' "${HOST_CHECKS[@]}" data-dir destinations leftovers drop-ins unfinished selinux peers newcomer
+  printf '%s\n' "${HOST_CHECKS[@]}" history data-dir destinations leftovers drop-ins unfinished quorum other-members selinux peers newcomer
 }
 
 # create_steps: what is done, in order: the phase that the receipt counts the time for, and the function. The static Pod
@@ -16,6 +16,7 @@ create_steps() {
     'images import_images' \
     'start make_data_folder' \
     'start reload_units' \
+    'start still_kept' \
     'start place_pod' \
     'start start_kubelet' \
     'start be_born' \

@@ -2,7 +2,8 @@
 # The journal: what is about to change is written down, and reaches the disk, before it changes.
 #
 # STATE/transaction/journal is the open one, STATE/generations/NNNN/journal are the finished ones. Lines:
-#   begin VERB PAYLOAD_DIGEST SECONDS     kubelet ENABLED ACTIVE        (before this run)
+#   begin VERB PAYLOAD_DIGEST SECONDS [CHANGE]   (version 0.1 knew one change alone, and did not name it)
+#   kubelet ENABLED ACTIVE                before this run
 #   file NUMBER MODE SHA256 PATH          an earlier file, kept as kept/NUMBER (SHA256 `link`: a symbolic link)
 #   absent PATH                           there was no file
 #   folder PATH                           made by us; removed again if empty
@@ -24,7 +25,7 @@ declare -A NOTED=()
 
 # Every word, with the shape of what follows it. A line of another shape means a damaged journal.
 declare -rA JOURNAL_SHAPES=(
-  [begin]='[a-z]+ [0-9a-f]{64} [0-9]+'
+  [begin]='[a-z]+ [0-9a-f]{64} [0-9]+( [a-z0-9-]+)?'
   [kubelet]='[a-z-]+ [a-z-]+'
   [file]='[0-9]+ [0-7]{4,5} ([0-9a-f]{64}|link) /[^ ]+'
   [absent]='/[^ ]+'
@@ -91,7 +92,7 @@ begin_transaction() {
     read_noted
   else
     rm -f -- "${JOURNAL}/journal"
-    journal begin "${VERB}" "${PAYLOAD_DIGEST}" "${STARTED}"
+    journal begin "${VERB}" "${PAYLOAD_DIGEST}" "${STARTED}" "${CONF[CHANGE]}"
     sync -- "${JOURNAL}" "${STATE}" "${STATE%/*}"
     journal kubelet "$(kubelet_enabled)" "$(kubelet_active)"
   fi

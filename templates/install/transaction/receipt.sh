@@ -123,7 +123,8 @@ receipt_json() {
   json '  "startedAt": %s,\n  "endedAt": %s,\n' "$(iso_time "${STARTED}")" "$(iso_time "${ended}")"
   json "  \"exitCode\": $1,"'\n  "outcome": %s,\n  "error": %s,\n' "$2" "${FAILURE}"
   json '  "machineId": %s,\n  "hostname": %s,\n' "$(machine_id)" "$(host_name)"
-  printf '  "changed": ' && changed_json
+  printf '  "undone": ' && json_list ${UNDONE[@]+"${UNDONE[@]}"}
+  printf ',\n  "changed": ' && changed_json
   printf ',\n  "movedAside": ' && json_list ${MOVED_ASIDE[@]+"${MOVED_ASIDE[@]}"}
   printf ',\n  "checks": ' && verdicts_json
   printf ',\n  "ignored": ' && json_list ${IGNORED[@]+"${IGNORED[@]}"}

@@ -1,17 +1,168 @@
 # shellcheck shell=bash
 # The verbs rollback and uninstall.
 
-# do_rollback: the newest change; an interrupted one counts as the newest.
+TO=''     # --to: the change after which the host is to be as it was
+YES=no    # --yes: the costs are known
+UNDONE=() # the changes that this run undoes, newest first
+
+# do_rollback: what this very bundle did last, and only if nothing newer stands on it; see --to for more.
 do_rollback() {
-  local -a folders=()
+  local -a folders=() chosen=()
   take_lock
-  if interrupted; then
-    folders=("${STATE}/transaction")
+  mapfile -t folders < <(undoable)
+  # an empty line: there is none
+  [[ -n ${folders[0]} ]] || folders=()
+  if pending_undo ${folders[@]+"${folders[@]}"}; then
+    say "An earlier run was interrupted while undoing; finishing that."
+    chosen=("${PENDING[@]}")
+  elif [[ -n ${TO} ]]; then
+    choose_newer ${folders[@]+"${folders[@]}"}
+    must_agree ${chosen[0]:+"${chosen[@]}"}
   else
-    rm -rf -- "${STATE}/transaction"
+    choose_own ${folders[@]+"${folders[@]}"}
   fi
-  [[ -n ${folders[0]-} ]] || mapfile -t -n 1 folders < <(generations)
-  finish_undo rollback rolled-back "Nothing to roll back: bundlegen has changed nothing on this host." ${folders[0]:+"${folders[@]}"}
+  must_keep_quorum ${chosen[0]:+"${chosen[@]}"}
+  finish_undo rollback rolled-back "Nothing to roll back: there is nothing on this host that $(by_whom) did." ${chosen[0]:+"${chosen[@]}"}
+}
+
+by_whom() {
+  if installed_copy; then printf 'bundlegen'; else printf 'this bundle'; fi
+}
+
+# undoable: the open journal, which an interrupted run left, and all generations; newest first.
+undoable() {
+  ! interrupted || printf '%s\n' "${STATE}/transaction"
+  generations
+}
+
+PENDING=()
+
+# pending_undo FOLDER...: sets PENDING to those of which an interrupted run has begun the undoing.
+pending_undo() {
+  local folder
+  PENDING=()
+  for folder in "$@"; do
+    ! journal_has "${folder}" undo || PENDING+=("${folder}")
+  done
+  ((${#PENDING[@]} > 0))
+}
+
+DIGEST='' # of the bundle whose run left a journal
+CHANGE='' # and its change
+
+# read_begin FOLDER: sets DIGEST and CHANGE; in version 0.1 there was but one change, and it was not named.
+read_begin() {
+  local line
+  line=$(journal_line "$1" begin) || line=''
+  [[ ${line} =~ ^${JOURNAL_SHAPES[begin]}$ ]] \
+    || die "${EXIT_FAILED}" "$1/journal is damaged: it does not say whose it is; nothing was changed"
+  read -r _ DIGEST _ CHANGE <<< "${line}"
+  CHANGE=${CHANGE:-create}
+}
+
+# choose_own FOLDER...: sets the caller's `chosen` to the newest, if this bundle made it. The copy on the host is that
+# of what is installed.
+choose_own() {
+  local folder own=no
+  local -a newer=()
+  for folder in "$@"; do
+    read_begin "${folder}"
+    # what came before what this bundle did
+    [[ ${own} == no ]] || refuse_older "${CHANGE}" "${newer[@]}"
+    if [[ ${DIGEST} == "${PAYLOAD_DIGEST}" ]] || { installed_copy && ((${#newer[@]} == 0)); }; then
+      if ((${#newer[@]} == 0)); then
+        chosen=("${folder}")
+        return 0
+      fi
+      own=yes
+    else
+      newer+=("${CHANGE}")
+    fi
+  done
+  [[ ${own} == no ]] || refuse_older '' "${newer[@]}"
+  ((${#newer[@]} == 0)) || say "Installed here: ${newer[0]}. Its own bundle's rollback undoes that, and so does: bash ${CONF[STATE_DIR]}/bundle/install.sh rollback"
+}
+
+# refuse_older BEFORE NEWER...: what this bundle did has newer changes on top.
+refuse_older() {
+  local before=$1 way="\`uninstall\` undoes everything that was done on this host"
+  shift
+  [[ -z ${before} ]] || way="or go back at once to how the host was after ${before}, with all that costs: rollback --to ${before}"
+  die "${EXIT_PREFLIGHT}" "newer changes stand on what this bundle did: $(joined "$@"); nothing was changed" \
+    "Undo them first, the newest first, each with its own bundle;" "${way}."
+}
+
+# joined WORD...: a list in words.
+joined() {
+  local text=$1
+  shift
+  while (($# > 1)); do
+    text+=", $1"
+    shift
+  done
+  (($# == 0)) || text+=" and $1"
+  printf '%s' "${text}"
+}
+
+# choose_newer FOLDER...: sets the caller's `chosen` to all that came after the newest run of the change TO.
+choose_newer() {
+  local folder known=''
+  for folder in "$@"; do
+    read_begin "${folder}"
+    if [[ ${CHANGE} == "${TO}" ]]; then
+      ((${#chosen[@]} > 0)) || say "${TO} is the newest change on this host."
+      return 0
+    fi
+    chosen+=("${folder}")
+    known+=" ${CHANGE}"
+  done
+  chosen=()
+  die "${EXIT_USAGE}" "rollback --to: the change ${TO} did not run on this host; there are:${known:- none}" "Nothing was changed."
+}
+
+# must_agree FOLDER...: says what it costs to undo these, and asks.
+must_agree() {
+  local answer='' folder
+  local -a changes=()
+  (($# > 0)) || return 0
+  for folder in "$@"; do
+    read_begin "${folder}"
+    changes+=("${CHANGE}")
+  done
+  say "Back to how this host was after ${TO}. This undoes: $(joined "${changes[@]}")."
+  say_costs "$@"
+  [[ ${YES} == no ]] || return 0
+  [[ -t 0 ]] || die "${EXIT_USAGE}" "rollback --to asks whether to go on, and there is no terminal; nothing was changed" "If that is what you want, add --yes."
+  printf 'Type yes to go on: ' > /dev/tty
+  IFS= read -r answer < /dev/tty || true
+  [[ ${answer} == yes ]] || die "${EXIT_USAGE}" "not confirmed; nothing was changed"
+}
+
+# say_costs FOLDER...: what happens to files, etcd and kubelet if these are undone.
+say_costs() {
+  local path count=0 kubelet=no
+  read_earlier "$@"
+  for path in ${UNDO_ORDER[@]+"${UNDO_ORDER[@]}"}; do
+    ! same_file "${ROOT}${path}" "${EARLIER[${path}]}" || continue
+    count=$((count + 1))
+    effect_of "${path}"
+    [[ ${EFFECT} != kubelet ]] || kubelet=yes
+  done
+  say "  ${count} files become what they were; a copy stays of each that was changed by hand since"
+  expect_return "$@"
+  [[ ${AWAITED} == no ]] || say "  etcd is restarted, so that this member is away for up to half a minute"
+  [[ ${kubelet} == no ]] || say "  kubelet is restarted"
+  say "  what clients have written to etcd stays"
+}
+
+# must_keep_quorum FOLDER...: where undoing restarts etcd, the cluster must not lose its quorum by that.
+must_keep_quorum() {
+  (($# > 0)) && running || return 0
+  read_earlier "$@"
+  expect_return "$@"
+  [[ ${AWAITED} == yes && -n $(etcd_processes) ]] || return 0
+  ask_quorum
+  [[ ${QUORUM} != @(lost|unknown) ]] || die "${EXIT_PREFLIGHT}" "${QUORUM_TEXT}; nothing was changed" "${QUORUM_HINT}"
 }
 
 do_uninstall() {
@@ -24,13 +175,17 @@ do_uninstall() {
 
 # finish_undo VERB OUTCOME NOTHING-TO-DO FOLDER...
 finish_undo() {
-  local verb=$1 done_word=$2 nothing=$3 code=0
+  local verb=$1 done_word=$2 nothing=$3 code=0 folder
   shift 3
   if (($# == 0)); then
     tidy_state
     say "${nothing}"
     return 0
   fi
+  for folder in "$@"; do
+    read_begin "${folder}"
+    UNDONE+=("${CHANGE}")
+  done
   trap '' HUP INT TERM
   mark_undo "$@"
   before_undo "$@"

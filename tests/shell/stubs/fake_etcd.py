@@ -112,6 +112,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             )
         elif self.path in ANSWERS:
             name, usual = ANSWERS[self.path]
+            if mode() == "waiting":
+                # a field that is zero is left out
+                usual = usual.replace('"leader":"1234",', "")
             text = setting(name) or usual
             self.reply(*((404, "") if text == "404" else (200, text)))
         else:
@@ -190,8 +193,10 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(PKI / "server.crt", PKI / "server.key")
 context.load_verify_locations(PKI / "ca.crt")
 context.verify_mode = ssl.CERT_REQUIRED
-if not OWN:
-    serve("127.0.0.1", 2381)
+if OWN:
+    pathlib.Path(OWN, "pid").write_text(str(os.getpid()))
+else:
+    serve("127.0.0.1", int(ARGUMENTS.get("listen-metrics-urls", ":2381").rsplit(":", 1)[1]))
 serve(address, 2379, context)
 peer = socket.create_server((address, 2380), family=FAMILY)
 if ARGUMENTS.get("dies-after"):

@@ -1,0 +1,46 @@
+"""Bundles of changes after the first, and hosts as version 0.1 left them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from bundlegen.bundle.conf import KEYS
+from tests.shell.payload import STATE, Payload
+from tests.shell.sandbox import Sandbox
+
+THREE = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8"}
+NEWER_KEYS = [key.name for key in KEYS if key.before is not None]
+
+
+def configure(name: str = "2-configure", *, after: str = "create", required: str = "create", **changes: Any) -> Payload:
+    """A bundle that configures: another number of snapshots than `create` had, if nothing else is said."""
+    members = changes.get("members", {"infra0": "10.0.0.6"})
+    conf = {
+        "OPERATION": "configure",
+        "CHANGE": name,
+        "CHANGE_NUMBER": name.partition("-")[0],
+        "AFTER_CHANGE": after,
+        "REQUIRED_CHANGE": required,
+        "MEMBERS_BEFORE": " ".join(f"{host}={address}" for host, address in members.items()),
+        **changes.pop("conf", {}),
+    }
+    changes.setdefault("etcd_argument", f"--snapshot-count={conf['CHANGE_NUMBER']}000")
+    return Payload(conf=conf, **changes)
+
+
+def as_version_0_1_left_it(host: Sandbox) -> None:
+    """An installed host, its state rewritten to what version 0.1 would have left: its keys, and its journal's words."""
+    folder = host.path(f"{STATE}/bundle")
+    conf, manifest = folder / "bundle.conf", folder / "MANIFEST"
+    old = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    newer = re.compile(rf"(?:{'|'.join(NEWER_KEYS)})='.*'\n")
+    conf.write_text("".join(line for line in conf.read_text().splitlines(keepends=True) if not newer.fullmatch(line)))
+    digest = hashlib.sha256(conf.read_bytes()).hexdigest()
+    manifest.write_text(re.sub(r"[0-9a-f]{64} bundle\.conf", f"{digest} bundle.conf", manifest.read_text()))
+    new = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    for journal in host.path(f"{STATE}/generations").glob("*/journal"):
+        text = journal.read_text().replace(old, new)
+        text = re.sub(r"^(begin \S+ \S+ \S+) \S+$", r"\1", text, flags=re.MULTILINE)
+        journal.write_text(re.sub("^emptydata ", "member ", text, flags=re.MULTILINE))
