@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from bundlegen.bundle.conf import KEYS
-from tests.shell.payload import STATE, Payload
+from tests.shell.payload import HEALTH, KUBEADM_CONFIG, POD, STATE, Payload
 from tests.shell.sandbox import Sandbox
 
 THREE = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8"}
@@ -31,7 +31,10 @@ def configure(name: str = "2-configure", *, after: str = "create", required: str
 
 
 def as_version_0_1_left_it(host: Sandbox) -> None:
-    """An installed host, its state rewritten to what version 0.1 would have left: its keys, and its journal's words."""
+    """An installed host, its state rewritten to what version 0.1 would have left.
+
+    Its keys, its journal's words, the manifest as kubeadm writes it, and nothing of a member that has lived.
+    """
     folder = host.path(f"{STATE}/bundle")
     conf, manifest = folder / "bundle.conf", folder / "MANIFEST"
     old = hashlib.sha256(manifest.read_bytes()).hexdigest()
@@ -44,3 +47,11 @@ def as_version_0_1_left_it(host: Sandbox) -> None:
         text = journal.read_text().replace(old, new)
         text = re.sub(r"^(begin \S+ \S+ \S+) \S+$", r"\1", text, flags=re.MULTILINE)
         journal.write_text(re.sub("^emptydata ", "member ", text, flags=re.MULTILINE))
+    host.path(f"{STATE}/member").unlink()
+    pid, record = host.stubbed("etcd-pid"), host.path(f"{STATE}/manifest.record")
+    host.execute("/usr/local/sbin/kubeadm", "init", "phase", "etcd", "local", "--config", KUBEADM_CONFIG)
+    manifest_digest = hashlib.sha256(host.path(POD).read_bytes()).hexdigest()
+    record.write_text(re.sub("(?<=^manifest ).*", manifest_digest, record.read_text(), flags=re.MULTILINE))
+    host.until(lambda: host.stubbed("etcd-pid") != pid)
+    assert host.execute(HEALTH, "--wait", "20").returncode == 0
+    host.path(f"{STATE}/member").unlink()

@@ -19,6 +19,7 @@ etcd_error() {
   json_text msg "${found}" || JSON_TEXT=${found}
   line=${JSON_TEXT}
   ! json_text error "${found}" || line+=": ${JSON_TEXT}"
+  line=${line//\\\"/\"}
   line=${line//[^[:print:]]/?}
   printf '%s' "${line:0:400}"
 }
