@@ -35,6 +35,12 @@ def as_version_0_1_left_it(host: Sandbox) -> None:
 
     Its keys, its journal's words, the manifest as kubeadm writes it, and nothing of a member that has lived.
     """
+    pid, record = host.stubbed("etcd-pid"), host.path(f"{STATE}/manifest.record")
+    host.execute("/usr/local/sbin/kubeadm", "init", "phase", "etcd", "local", "--config", KUBEADM_CONFIG)
+    manifest_digest = hashlib.sha256(host.path(POD).read_bytes()).hexdigest()
+    record.write_text(re.sub("(?<=^manifest ).*", manifest_digest, record.read_text(), flags=re.MULTILINE))
+    host.until(lambda: host.stubbed("etcd-pid") != pid)
+    assert host.execute(HEALTH, "--wait", "20").returncode == 0
     folder = host.path(f"{STATE}/bundle")
     conf, manifest = folder / "bundle.conf", folder / "MANIFEST"
     old = hashlib.sha256(manifest.read_bytes()).hexdigest()
@@ -47,11 +53,4 @@ def as_version_0_1_left_it(host: Sandbox) -> None:
         text = journal.read_text().replace(old, new)
         text = re.sub(r"^(begin \S+ \S+ \S+) \S+$", r"\1", text, flags=re.MULTILINE)
         journal.write_text(re.sub("^emptydata ", "member ", text, flags=re.MULTILINE))
-    host.path(f"{STATE}/member").unlink()
-    pid, record = host.stubbed("etcd-pid"), host.path(f"{STATE}/manifest.record")
-    host.execute("/usr/local/sbin/kubeadm", "init", "phase", "etcd", "local", "--config", KUBEADM_CONFIG)
-    manifest_digest = hashlib.sha256(host.path(POD).read_bytes()).hexdigest()
-    record.write_text(re.sub("(?<=^manifest ).*", manifest_digest, record.read_text(), flags=re.MULTILINE))
-    host.until(lambda: host.stubbed("etcd-pid") != pid)
-    assert host.execute(HEALTH, "--wait", "20").returncode == 0
     host.path(f"{STATE}/member").unlink()

@@ -17,14 +17,14 @@ would_restart() {
   running && [[ -n $(etcd_processes) ]] || return 1
   ! interrupted || return 0
   manifest_in_place || return 0
+  WANTED=()
   for index in "${!ENTRY_PATH[@]}"; do
     path=${ENTRY_PATH[index]}
     [[ ${path} == /* ]] || continue
     effect_of "${path}"
-    [[ ${EFFECT} == @(etcd|pod) ]] || continue
-    in_place "${path}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" || return 0
+    [[ ${EFFECT} != @(etcd|pod) ]] || want_entry "${index}"
   done
-  return 1
+  ! wanted_in_place
 }
 
 check_quorum() {
