@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from bundlegen import layout
+
 VERSION = "0.1.0"
 LATER = (
     "operation", "number", "after", "membersBefore", "members", "differences", "cas",
@@ -15,7 +17,8 @@ LATER = (
 def as_made_by_0_1(folder: Path, cluster: str) -> None:
     """Make of a store and its ``create``, built a moment ago, what version 0.1 would have left.
 
-    It wrote no history; and its record says which version it was, and nothing that later ones added to it.
+    It wrote no history; and its record says which version it was, and nothing that later ones added to it. It knew no
+    guard, and its drop-in for kubelet was another.
     """
     (folder / "pki" / cluster / "changes.jsonl").unlink()
     change = folder / "out" / cluster / "create"
@@ -25,6 +28,10 @@ def as_made_by_0_1(folder: Path, cluster: str) -> None:
     for host in record["hosts"]:
         for name in ("after", "required", "afterRan"):
             host.pop(name, None)
+        host["files"] = [file for file in host["files"] if file["path"] != layout.GUARD_COMMAND]
+        for file in host["files"]:
+            if file["path"] == layout.KUBELET_DROPIN:
+                file["sha256"] = hashlib.sha256(b"a drop-in without the guard").hexdigest()
     record["versions"]["bundlegen"] = VERSION
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     (change / "change.json").write_text(text)

@@ -88,6 +88,16 @@ class BundlePlan:
         return "".join(f"{entry.manifest_line}\n" for entry in self.entries).encode()
 
     @property
+    def configured(self) -> dict[str, str]:
+        """The SHA-256 of each file that is placed, by destination, but for those of the PKI, which the store keeps."""
+        inside = f"{layout.PKI_DIR}/"
+        return {
+            each.destination: each.sha256
+            for each in self.entries
+            if each.placed and not each.destination.startswith(inside)
+        }
+
+    @property
     def digest(self) -> str:
         """The payload digest: SHA-256 of MANIFEST, which covers every other byte."""
         return sha256(self.manifest)

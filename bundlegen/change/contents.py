@@ -96,7 +96,7 @@ def _compared(run: Run, wanted: Sequence[BundlePlan], issued: Issued, carried: C
     before = earlier_plans(decision, decision.before, hosts, kept, replace(carried, codes=codes))
     names = [{each.name: None for each in members} for members in (newest.members, decision.members)]
     gone, added = ([name for name in names[i] if name not in names[1 - i]] for i in (0, 1))
-    return compared(before, wanted, gone, added, newest)
+    return compared(before, wanted, gone, added, newest, decision.earlier.last_of)
 
 
 def _check(stage: Staging, bundles: Sequence[Packed]) -> None:

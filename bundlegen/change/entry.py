@@ -33,7 +33,10 @@ def entry_of(run: Run, issued: Issued, made: Contents | None, moment: datetime) 
         members=decision.members,
         cas=(fingerprint(issued.ca.certificate),),
         issues=dict(run.prepared.issues),
-        hosts={each.plan.host: Made(payload_digest=each.plan.digest, sha256=each.sha256) for each in bundles},
+        hosts={
+            each.plan.host: Made(payload_digest=each.plan.digest, sha256=each.sha256, files=each.plan.configured)
+            for each in bundles
+        },
         sums=sha256(made.sums) if made else "",
     )
 

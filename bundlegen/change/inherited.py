@@ -55,7 +55,18 @@ class Evidence(_Model):
     @property
     def made(self) -> dict[str, Made]:
         """Its bundles by host."""
-        return {host.name: Made(payload_digest=host.payload_digest, sha256=host.sha256) for host in self.hosts}
+        return {
+            host.name: Made(
+                payload_digest=host.payload_digest,
+                sha256=host.sha256,
+                files={
+                    file.path: file.sha256
+                    for file in host.files
+                    if file.placed and not file.path.startswith(f"{layout.PKI_DIR}/")
+                },
+            )
+            for host in self.hosts
+        }
 
 
 def evidence(folder: Path, cluster: str) -> Evidence | None:
@@ -111,8 +122,7 @@ def _differences(found: Evidence, plans: dict[str, BundlePlan]) -> Iterator[str]
 
 
 def _follows(path: str) -> bool:
-    own = (layout.KUBELET_DROPIN, layout.HEALTH_COMMAND, layout.HEALTH_SERVICE, layout.HEALTH_TIMER)
-    return path not in own
+    return path not in layout.OWN_FILES
 
 
 def _some(sentences: tuple[str, ...]) -> str:

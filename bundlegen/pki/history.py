@@ -48,10 +48,15 @@ class Place(_Model):
 
 
 class Made(_Model):
-    """The bundle of a host: what its receipts name it by, and the whole file."""
+    """The bundle of a host: what its receipts name it by, and the whole file.
+
+    ``files``: the SHA-256 of each file that it places, keys and certificates apart: a newer bundlegen makes other bytes
+    of the same specification. Empty where that was not written down.
+    """
 
     payload_digest: Sum
     sha256: Sum
+    files: dict[str, Sum] = Field(default_factory=dict)
 
 
 class Options(_Model):

@@ -22,7 +22,7 @@ from bundlegen.bundle.member import Birth
 from bundlegen.errors import UsageError, VerificationError
 from bundlegen.operations import table
 from bundlegen.pki.certinfo import CertInfo
-from bundlegen.record import make, write
+from bundlegen.record import make, reading, write
 from bundlegen.record.schema import Change, Compared, Member
 from bundlegen.system.files import file_sum, opened
 from bundlegen.system.resources import template_text
@@ -177,15 +177,24 @@ def _versions(first: Bundle, given: Change) -> dict[str, str]:
 
 
 def _compared(folder: Path, given: Change) -> Compared | None:
-    """Made again where the change before is beside this one; as it is told otherwise."""
-    if given.compared_with is None:
+    """Made again where the change before is beside this one; as it is told otherwise.
+
+    A host that had no bundle in that change is compared with an earlier one, which is not looked for.
+    """
+    told = given.compared_with
+    if told is None:
         return None
-    wanted = given.compared_with.sha256
+    wanted = told.sha256
     try:
         before = next(each for each in folder.absolute().parent.iterdir() if file_sum(each / layout.SUMS) == wanted)
-        return compare.recorded(compare.compare(before, folder), sha256=wanted)
+        name = None if told.change is None else reading.change(before).change
+        found = {host.name: host for host in compare.compare(before, folder).hosts}
     except (StopIteration, OSError, UsageError, VerificationError):
-        return given.compared_with
+        return told
+    hosts = tuple(found.get(host.name, host) for host in told.hosts)
+    members = [[each.name for each in side] for side in (given.members_before, given.addresses)]
+    gone, added = (tuple(name for name in members[i] if name not in members[1 - i]) for i in (0, 1))
+    return compare.recorded(compare.Comparison(gone, added, hosts), change=name, sha256=wanted)
 
 
 def _packed(

@@ -13,7 +13,7 @@ from bundlegen.errors import UsageError, VerificationError
 from bundlegen.record.schema import Compared, ComparedHost, Difference
 from bundlegen.system.text import one_line
 from bundlegen.trust.bundle import Bundle, read
-from bundlegen.trust.diff import between
+from bundlegen.trust.diff import between, carried
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,15 @@ def _folder(folder: Path) -> dict[str, Bundle]:
 
 
 def recorded(found: Comparison, *, change: str | None = None, sha256: str | None = None) -> Compared:
-    """As a record has it. ``change``: the name of the older one; ``sha256``: of its SHA256SUMS."""
-    return Compared(change=change, sha256=sha256, hosts_gone=found.gone, hosts_added=found.added, hosts=found.hosts)
+    """As a record has it: without what bundles only carry.
+
+    ``change``: the name of the older one; ``sha256``: of its SHA256SUMS.
+    """
+    hosts = tuple(
+        host.model_copy(update={"changes": tuple(each for each in host.changes if not carried(each))})
+        for host in found.hosts
+    )
+    return Compared(change=change, sha256=sha256, hosts_gone=found.gone, hosts_added=found.added, hosts=hosts)
 
 
 def data(found: Comparison) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bundlegen import layout
 from bundlegen.bundle import effects, effects_table
 from bundlegen.record.schema import Replaced
-from bundlegen.trust.side import Side, values
+from bundlegen.trust.side import Side, hidden, values
 
 
 def costs(old: Side, new: Side) -> tuple[Replaced, ...]:
@@ -36,6 +36,8 @@ def _replaced(old: Side, new: Side) -> Iterator[Replaced]:
 
 
 def _same_pod(old: Side, new: Side) -> bool:
+    if any(hidden(side, layout.KUBEADM_CONFIG) for side in (old, new)):
+        return False
     return old.conf.get("MANIFEST_MODE") == new.conf.get("MANIFEST_MODE") and _flagged(old) == _flagged(new)
 
 

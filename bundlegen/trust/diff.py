@@ -16,8 +16,9 @@ from bundlegen.record.schema import ComparedHost, Difference
 from bundlegen.system.text import stamp
 from bundlegen.trust import certs
 from bundlegen.trust.costs import costs
-from bundlegen.trust.side import COMMAND, FLAGS, Side, values
+from bundlegen.trust.side import COMMAND, FLAGS, Side, hidden, values
 
+_CARRIED: Final = (conf.TOLD["IMAGES_FILE"], conf.TOLD["ARCHITECTURE"])
 _KINDS: Final = ("InitConfiguration", "ClusterConfiguration", "KubeletConfiguration", "Pod")
 
 
@@ -97,13 +98,18 @@ def _certificate(bundle: Side, path: str) -> certs.Certificate | None:
 
 
 def _texts(old: Side, new: Side) -> Iterator[Difference]:
-    """kubeadm's configuration, kubelet's, the static Pod: value by value; the drop-in: line by line."""
+    """kubeadm's configuration, kubelet's, the static Pod: value by value; the drop-in: line by line.
+
+    Those of which only the sum is known are told as a whole, like what another version of bundlegen made.
+    """
     documents = (
         ("kubeadm", layout.KUBEADM_CONFIG, layout.KUBEADM_CONFIG),
         ("kubelet", old.conf.get("KUBELET_CONFIG", ""), new.conf.get("KUBELET_CONFIG", "")),
         ("static Pod", layout.STATIC_POD_MANIFEST, layout.STATIC_POD_MANIFEST),
     )
     for what, before, after in documents:
+        if hidden(old, before) or hidden(new, after):
+            continue
         was, is_ = values(old, before), values(new, after)
         if what == "static Pod" and not (was and is_):
             # It comes or goes as a whole, and is not what made etcd's flags before.
@@ -114,6 +120,8 @@ def _texts(old: Side, new: Side) -> Iterator[Difference]:
             )
             if was.get(name) != is_.get(name) and not told:
                 yield _difference(_named(what, name), was.get(name, ""), is_.get(name, ""))
+    if layout.KUBELET_DROPIN in _whole(old, new):
+        return
     was_lines, is_lines = (_lines(bundle, layout.KUBELET_DROPIN) for bundle in (old, new))
     for line in was_lines:
         if line not in is_lines:
@@ -140,6 +148,7 @@ def _lines(bundle: Side, destination: str) -> list[str]:
 def _files(old: Side, new: Side) -> Iterator[Difference]:
     """Files that come, go, or change their mode or owner; images, the installer and the health command as well."""
     before, after = ({line.destination: line for line in bundle.manifest} for bundle in (old, new))
+    whole = _whole(old, new)
     moved = {bundle.conf.get("KUBELET_CONFIG") for bundle in (old, new)} if _moved(old, new) else set()
     for name in sorted((before.keys() | after.keys()) - moved):
         was, is_ = before.get(name), after.get(name)
@@ -149,7 +158,7 @@ def _files(old: Side, new: Side) -> Iterator[Difference]:
             yield _difference(f"file {name}", "there" if was else "", "there" if is_ else "")
         elif (was.mode, was.owner) != (is_.mode, is_.owner):
             yield _difference(f"file {name}", f"{was.mode:04o} {was.owner}", f"{is_.mode:04o} {is_.owner}")
-        elif was.sha256 != is_.sha256 and (name in _WHOLE or name.startswith(f"{layout.IMAGES}/")):
+        elif was.sha256 != is_.sha256 and (name in whole or name.startswith(f"{layout.IMAGES}/")):
             yield _difference(f"file {name}", was.sha256, is_.sha256)
 
 
@@ -166,13 +175,29 @@ def _shared_images(old: Side, new: Side) -> Iterator[Difference]:
 _WHOLE: Final = (
     layout.INSTALLER,
     layout.IMAGE_SCRIPT,
-    layout.HEALTH_COMMAND,
-    layout.GUARD_COMMAND,
-    layout.HEALTH_SERVICE,
-    layout.HEALTH_TIMER,
     layout.FIRSTBOOT_SERVICE,
     layout.FIRSTBOOT_CONF,
+    *(name for name in layout.OWN_FILES if name != layout.KUBELET_DROPIN),
 )
+
+
+def _whole(old: Side, new: Side) -> frozenset[str]:
+    """The files of which only the sums are compared."""
+    same = old.conf.get("BUNDLEGEN_VERSION") == new.conf.get("BUNDLEGEN_VERSION")
+    texts = (
+        layout.KUBEADM_CONFIG,
+        layout.STATIC_POD_MANIFEST,
+        layout.KUBELET_DROPIN,
+        *(side.conf.get("KUBELET_CONFIG", "") for side in (old, new)),
+    )
+    unknown = (name for name in texts if hidden(old, name) or hidden(new, name))
+    return frozenset((*_WHOLE, *unknown, *(() if same else layout.OWN_FILES)))
+
+
+def carried(difference: Difference) -> bool:
+    """Whether it is about what a bundle only carries: images, scripts, what a first boot needs."""
+    what = difference.what
+    return what in _CARRIED or (what.startswith(("image ", "file ")) and not what.startswith("file /"))
 
 
 def _moved(old: Side, new: Side) -> bool:

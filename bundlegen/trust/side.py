@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
@@ -46,9 +46,16 @@ class Side(Protocol):
 
 @dataclass(frozen=True)
 class Planned:
-    """A bundle that is not made, or not at hand: what its plan says of it. Of images beside it nothing is known."""
+    """A bundle that is not at hand: what its plan says of it, and what was written down when it was made.
+
+    Of images beside it nothing is known. ``made_by``: the version of bundlegen that made it, empty for this one;
+    ``files``: the sums that the files had which it placed, the PKI's apart, empty if they are not known. Of a file that
+    came out otherwise than it would now, the sum is all that is known.
+    """
 
     plan: BundlePlan
+    made_by: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -64,11 +71,19 @@ class Planned:
 
     @cached_property
     def conf(self) -> Mapping[str, str]:
-        return dict(_CONF_LINE.findall((self.content(layout.CONF) or b"").decode()))
+        found = dict(_CONF_LINE.findall((self.content(layout.CONF) or b"").decode()))
+        return found | ({"BUNDLEGEN_VERSION": self.made_by} if self.made_by else {})
 
     @cached_property
     def manifest(self) -> tuple[ManifestLine, ...]:
-        return tuple(ManifestLine(each.mode, layout.OWNER, each.sha256, each.destination) for each in self.plan.entries)
+        planned = {each.destination: each for each in self.plan.entries}
+        sums = {name: each.sha256 for name, each in planned.items()}
+        if self.files:
+            sums = {name: digest for name, digest in sums.items() if name not in self.plan.configured} | dict(
+                self.files
+            )
+        modes = {name: planned[name].mode if name in planned else layout.MODE_PLAIN for name in sums}
+        return tuple(ManifestLine(modes[name], layout.OWNER, sums[name], name) for name in sorted(sums))
 
     @property
     def images(self) -> tuple[CarriedImage, ...]:
@@ -76,10 +91,18 @@ class Planned:
 
     @cached_property
     def destinations(self) -> frozenset[str]:
-        return frozenset(each.destination for each in self.plan.entries)
+        return frozenset(line.destination for line in self.manifest)
 
     def content(self, destination: str) -> bytes | None:
-        return next((each.content for each in self.plan.entries if each.destination == destination), None)
+        found = next((each for each in self.plan.entries if each.destination == destination), None)
+        if found is None or self.files.get(destination, found.sha256) != found.sha256:
+            return None
+        return found.content
+
+
+def hidden(side: Side, destination: str) -> bool:
+    """Whether there is such a file, and nothing but its sum is known."""
+    return destination in side.destinations and side.content(destination) is None
 
 
 def values(bundle: Side, destination: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bundlegen import __version__, layout
 from tests.building import build, contents, main, read, specification, write
 from tests.older import as_made_by_0_1
 
@@ -52,11 +53,13 @@ def test_the_first_build_writes_down_what_create_was(here: Path, capsys: pytest.
     assert (entry["number"], entry["name"], entry["bundlegen"]) == (1, "create", "0.1.0")
     for host in ("infra0", "infra1", "infra2"):
         bundle = read(here / "out/prod/create", host)
+        assert entry["hosts"][host].pop("files")
         assert entry["hosts"][host] == {"payloadDigest": bundle.digest, "sha256": bundle.sha256}
     assert {each["state"] for each in entry["members"]} == {"new"}
     # Once it is written down, building again changes nothing.
+    written = (here / "pki/prod/changes.jsonl").read_bytes()
     assert main(["build", "cluster.yaml"]) == 0
-    assert history(here) == [entry]
+    assert (here / "pki/prod/changes.jsonl").read_bytes() == written
     assert contents(here / "out") == before
 
 
@@ -72,6 +75,27 @@ def test_then_it_is_configured(here: Path) -> None:
     made = json.loads((here / "out/prod/2-configure/change.json").read_text())
     assert made["comparedWith"]["change"] == "create"
     assert [each["field"] for each in made["differences"]] == ["etcd.extraArgs.heartbeat-interval"]
+
+
+def test_what_the_newer_bundlegen_changes_by_itself_is_said_as_well(here: Path) -> None:
+    """Its drop-in restarts kubelet, though no field asks for that."""
+    build_quietly()
+    edit(here, **FLAG)
+    build_quietly()
+    made = json.loads((here / "out/prod/2-configure/change.json").read_text())
+    for host in made["comparedWith"]["hosts"]:
+        assert host["restarts"] == ["kubelet", "etcd"]
+        changes = {each["what"]: (each["old"], each["new"]) for each in host["changes"]}
+        assert changes["bundlegen"] == ("0.1.0", __version__)
+        assert changes[f"file {layout.GUARD_COMMAND}"] == ("", "there")
+        assert f"file {layout.KUBELET_DROPIN}" in changes
+        assert {file["path"]: file["effect"] for file in host["files"]} == {
+            layout.KUBEADM_CONFIG: "pod",
+            layout.KUBELET_DROPIN: "kubelet",
+            layout.GUARD_COMMAND: "none",
+        }
+    text = (here / "out/prod/2-configure/CHANGE.md").read_text()
+    assert "On infra0, infra1 and infra2: kubelet restarts; etcd goes on running." in text
 
 
 def build_quietly() -> None:

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bundlegen import layout
 from bundlegen.change import parts
+from bundlegen.change.build import build
+from bundlegen.change.shape import Options
 from bundlegen.cli import main
 from bundlegen.record import make as written
 from bundlegen.record.schema import Change
@@ -276,20 +279,46 @@ def test_bundles_of_two_specifications_are_found(tmp_path: Path) -> None:
     assert "infra1.run: is made from another specification than infra0.run" in sentences(one)
 
 
+def another(folder: Path, spec: dict[str, Any]) -> Path:
+    """The next change of the cluster, built; where it is."""
+    (folder / "cluster.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    return build(folder / "cluster.yaml", Options(folder / "out", folder / "pki")).folder
+
+
 def test_what_is_said_of_the_change_before_is_made_again_where_that_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = make(tmp_path, SPEC, name="first").folder
-    after = make(tmp_path, SPEC | {"manifest": "rendered"}, name="second", previous=before).folder
-    assert main(["verify", str(after)]) == 0
-    assert "what it says of the change before is not proven" in capsys.readouterr().err
-    shutil.copytree(before, after.parent / "before")
+    before = another(tmp_path, SPEC)
+    after = another(tmp_path, SPEC | {"manifest": "rendered"})
+    assert (before.name, after.name) == ("create", "2-configure")
     assert main(["verify", str(after)]) == 0
     assert capsys.readouterr().err == ""
+    alone = Path(shutil.copytree(after, tmp_path / "alone" / after.name))
+    assert main(["verify", str(alone)]) == 0
+    assert "what it says of the change before is not proven" in capsys.readouterr().err
     found = record(after)
-    found["comparedWith"]["hosts"][0]["changes"] = []
-    rewrite(after, found)
-    assert [each for each in sentences(after) if "comparedWith" in each]
+    for what in ("changes", "restarts", "files"):
+        lying = json.loads(json.dumps(found))
+        lying["comparedWith"]["hosts"][0][what] = []
+        rewrite(after, lying)
+        assert [each for each in sentences(after) if "comparedWith" in each]
+    rewrite(after, found | {"comparedWith": found["comparedWith"] | {"change": "1-adopt"}})
+    assert [each for each in sentences(after) if "comparedWith.change is 'create', not '1-adopt'" in each]
+
+
+def test_hosts_that_an_earlier_change_left_alone_are_compared_with_theirs(tmp_path: Path) -> None:
+    """The second change is of one host, the third of all: two of them had their bundle in the first."""
+    another(tmp_path, SPEC)
+    hosts = [dict(host) for host in SPEC["hosts"]]
+    hosts[1]["extraSANs"] = ["etcd1.example.net"]
+    second = another(tmp_path, SPEC | {"hosts": hosts})
+    third = another(tmp_path, SPEC | {"hosts": hosts, "etcd": {"extraArgs": {"snapshot-count": "5000"}}})
+    assert [host["name"] for host in record(second)["hosts"]] == ["infra1"]
+    assert [each["after"] for each in record(third)["hosts"]] == ["create", "2-configure", "create"]
+    told = record(third)["comparedWith"]
+    assert (told["change"], told["hostsGone"], told["hostsAdded"]) == ("2-configure", [], [])
+    assert [host["restarts"] for host in told["hosts"]] == [["etcd"]] * 3
+    assert sentences(second) == sentences(third) == []
 
 
 def test_a_sealed_key_is_as_long_as_its_seal_allows(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_change_as_it_is_promised() -> None:
         "members", "cas", "issues", "hosts", "sums",
     ]  # fmt: skip
     assert list(found["members"][0]) == ["name", "address", "initialCluster", "state"]
-    assert found["hosts"]["infra0"] == {"payloadDigest": DIGEST, "sha256": DIGEST}
+    assert found["hosts"]["infra0"] == {"payloadDigest": DIGEST, "sha256": DIGEST, "files": {}}
 
 
 @pytest.mark.parametrize(
