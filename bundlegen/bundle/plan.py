@@ -102,6 +102,11 @@ class BundlePlan:
         """The payload digest: SHA-256 of MANIFEST, which covers every other byte."""
         return sha256(self.manifest)
 
+    @property
+    def written(self) -> BundlePlan:
+        """The same once the bundle is written, when nobody needs the bytes of its files any more."""
+        return replace(self, entries=tuple(replace(each, content=None) for each in self.entries))
+
 
 def sha256(content: bytes) -> str:
     """SHA-256 in hexadecimal digits."""

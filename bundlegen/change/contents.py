@@ -6,6 +6,7 @@ import platform
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from bundlegen import layout
@@ -52,15 +53,17 @@ def make(run: Run, issued: Issued, archives: archive.Archives, stub: Stub, stage
     carried = Carried(
         script, install_script.image_script(), pack.described(archives, pieces, beside.name if beside else ""), codes
     )
-    wanted = list(plans(decision, hosts, issued, carried))
-    finished = []
-    every = [*wanted, base_plan(decision, carried)] if options.base else wanted
+    every = chain(plans(decision, hosts, issued, carried), [base_plan(decision, carried)] if options.base else [])
+    total = len(hosts) + options.base
+    wanted, finished = [], []
     for number, plan in enumerate(every, start=1):
+        if decision.before is not None and plan.kind == layout.KIND_HOST:
+            wanted.append(plan)
         packed = _pack(plan, stub, () if beside else pieces, stage, decision)
         if options.attachments.wanted:
             packed = replace(packed, parts=parts.make(stage, packed.name, options.attachments))
         finished.append(packed)
-        run.step("packing bundles", number, len(every))
+        run.step("packing bundles", number, total)
     bundles = tuple(packed for packed in finished if packed.plan.kind == layout.KIND_HOST)
     base = next((packed for packed in finished if packed.plan.kind == layout.KIND_BASE), None)
     record = recorded.change(
@@ -121,7 +124,7 @@ def _pack(plan: BundlePlan, stub: Stub, embedded: Sequence[Piece], stage: Stagin
         for entry in plan.entries
         if entry.destination.endswith(".crt") and entry.content is not None
     }
-    return Packed(plan, size, digest, certificates)
+    return Packed(plan.written, size, digest, certificates)
 
 
 def _versions(stub: Stub) -> dict[str, str]:

@@ -52,12 +52,17 @@ class Remade:
         return () if self.host is None else catalog.host_requests(self.cluster, self.host)
 
     def sharing(self, hosts: dict[Host, Host]) -> Remade:
-        """The same, with the hosts that are in ``hosts`` already taken from there, and the others put into it.
+        """The same for a folder of many bundles, once it has been compared: what nobody reads any more is let go.
 
-        Each bundle names all hosts, so that many bundles otherwise hold each of them many times.
+        The hosts that are in ``hosts`` already are taken from there, and the others put into it: each bundle names all
+        of them. Of the files, certificates alone are still read.
         """
         shared = tuple(hosts.setdefault(host, host) for host in self.cluster.hosts)
-        return replace(self, cluster=self.cluster.model_copy(update={"hosts": shared}))
+        entries = tuple(
+            each if each.destination.endswith(".crt") else replace(each, content=None) for each in self.plan.entries
+        )
+        cluster = self.cluster.model_copy(update={"hosts": shared})
+        return replace(self, cluster=cluster, plan=replace(self.plan, entries=entries))
 
 
 def remake(bundle: Bundle) -> Remade:
