@@ -51,6 +51,7 @@ def withdraw(spec: Path, output: Path, pki: Path, name: str | None) -> Withdrawn
             store.record(Withdrawal(number=change.number, time=clock.now()))
         place = output / cluster.name / change.name
         sums = {layout.bundle_name(host): each.sha256 for host, each in change.hosts.items()}
+        folder.sweep(place)
         if folder.holds(place, sums):
             folder.remove(place)
         return Withdrawn(change, store.history().newest, already, place, os.path.lexists(place))

@@ -49,7 +49,7 @@ def run(arguments: Arguments, console: Console) -> int:
         return EXIT_OK
     if built.kept:
         console.remark(f"{built.folder} was made by bundlegen {built.kept}, and is left as it is")
-        console.result(f"{built.decision.name} of {built.decision.cluster.name} is in {built.folder}")
+        console.outcome(f"{built.decision.name} of {built.decision.cluster.name} is in {built.folder}")
         return EXIT_OK
     if built.unproven:
         console.remark(

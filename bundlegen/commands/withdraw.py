@@ -31,5 +31,5 @@ def run(arguments: Arguments, console: Console) -> int:
         lines.append(f"To take that back as well: --change {newest}")
     elif not done.already:
         lines.append("Destroy every copy of its bundles: a host that runs one of them does the change.")
-    console.result("\n".join(lines))
+    console.outcome("\n".join(lines))
     return EXIT_OK
