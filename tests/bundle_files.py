@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bundlegen import layout
 from bundlegen.bundle.conf import KEYS
+from bundlegen.bundle.entry import Entry, entry
 from bundlegen.bundle.pieces import configuration_piece, image_index, image_piece
-from bundlegen.bundle.plan import BundlePlan, Entry, entry
+from bundlegen.bundle.plan import BundlePlan
 from bundlegen.bundle.stub import Stub, label
 
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}

@@ -11,8 +11,9 @@ from typing import Any
 from bundlegen import layout
 from bundlegen.bundle import finished
 from bundlegen.bundle.effects import Effect, restarts
+from bundlegen.bundle.entry import entry
 from bundlegen.bundle.facts import Position
-from bundlegen.bundle.plan import BundlePlan, entry
+from bundlegen.bundle.plan import BundlePlan
 from bundlegen.operations.table import named
 from bundlegen.pki import catalog
 from bundlegen.pki.certinfo import CertInfo

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from bundlegen import layout
+from bundlegen.bundle.entry import Entry, entry
 from bundlegen.bundle.pieces import configuration_piece
-from bundlegen.bundle.plan import BundlePlan, Entry, entry
+from bundlegen.bundle.plan import BundlePlan
 from bundlegen.bundle.stub import Stub, blanked
 from bundlegen.change.build import Built, build
 from bundlegen.change.shape import Options

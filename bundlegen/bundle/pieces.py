@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from bundlegen import layout
-from bundlegen.bundle.plan import BundlePlan, Entry, entry
+from bundlegen.bundle.entry import Entry, entry
+from bundlegen.bundle.plan import BundlePlan
 
 MTIME: Final = 315532800
 """1980-01-01: GNU tar warns of times at or before 1970, and of times ahead of a host's late clock."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bundlegen import __version__, layout
 from bundlegen.bundle import install_script
+from bundlegen.bundle.entry import NO_IMAGES, sha256
 from bundlegen.bundle.finished import Packed
-from bundlegen.bundle.plan import NO_IMAGES, sha256
 from bundlegen.bundle.stub import make_stub
 from bundlegen.change import contents, inherited, shape
 from bundlegen.change.decision import Decision

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from bundlegen import layout
 from bundlegen.bundle import install_script
+from bundlegen.bundle.entry import sha256
 from bundlegen.bundle.finished import Packed
 from bundlegen.bundle.pieces import Piece, configuration_piece
-from bundlegen.bundle.plan import BundlePlan, sha256
+from bundlegen.bundle.plan import BundlePlan
 from bundlegen.bundle.stub import Stub, label
 from bundlegen.change import parts
 from bundlegen.change.compared import compared

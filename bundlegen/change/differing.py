@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bundlegen.bundle import conf
+from bundlegen.bundle.entry import Entry
 from bundlegen.bundle.facts import Content, Facts, Window
 from bundlegen.bundle.member import Birth
-from bundlegen.bundle.plan import Entry, host_configuration, shared_configuration
+from bundlegen.bundle.plan import host_configuration, shared_configuration
 from bundlegen.bundle.render import Renderer
 from bundlegen.layout import state_dir
 from bundlegen.pki import catalog

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from bundlegen import __version__
-from bundlegen.bundle.plan import sha256
+from bundlegen.bundle.entry import sha256
 from bundlegen.change import shape
 from bundlegen.change.contents import Contents
 from bundlegen.change.run import Run

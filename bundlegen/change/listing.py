@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bundlegen import layout
-from bundlegen.bundle.plan import Entry, configuration, image_entries, shared_configuration
+from bundlegen.bundle.entry import Entry
+from bundlegen.bundle.plan import configuration, image_entries, shared_configuration
 from bundlegen.bundle.render import Renderer
 from bundlegen.change.build import check_base, idle, unmet
 from bundlegen.change.decision import Decision

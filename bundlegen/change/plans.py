@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bundlegen.bundle.entry import ImageSet
 from bundlegen.bundle.facts import Position, Window
 from bundlegen.bundle.member import Birth
-from bundlegen.bundle.plan import BundlePlan, ImageSet, plan_base, plan_host
+from bundlegen.bundle.plan import BundlePlan, plan_base, plan_host
 from bundlegen.bundle.render import Renderer
 from bundlegen.change.decision import Decision
 from bundlegen.operations import table

@@ -17,7 +17,7 @@ from typing import IO, Final
 
 from bundlegen import layout
 from bundlegen.bundle import pieces
-from bundlegen.bundle.plan import ImageFile
+from bundlegen.bundle.entry import ImageFile
 from bundlegen.errors import Problem, SpecError
 from bundlegen.images import contents
 from bundlegen.images.contents import Image, ImageError, Part

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bundlegen.bundle.entry import ImageSet
 from bundlegen.bundle.pieces import Piece, image_index, image_piece
-from bundlegen.bundle.plan import ImageSet, image_entry
+from bundlegen.bundle.plan import image_entry
 from bundlegen.errors import OutputError
 from bundlegen.images import archive
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from bundlegen import __version__, layout
 from bundlegen.bundle import conf
-from bundlegen.bundle.plan import Entry
+from bundlegen.bundle.entry import Entry
 from bundlegen.pki import catalog
 from bundlegen.pki.compare import differences
 from bundlegen.pki.issue import algorithm_of

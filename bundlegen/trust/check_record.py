@@ -84,8 +84,7 @@ def faults(folder: Path, sums: Mapping[str, str], bundles: Sequence[Made], *, fi
     except ValueError as error:
         yield Finding(layout.RECORD, str(error))
         return
-    wrong = list(_differing(given, again))
-    yield from wrong
+    yield from (wrong := list(_differing(given, again)))
     yield from _documents(folder, sums, again, None if wrong else content)
     if finished and (given.compared_with or given.differences) and again.compared_with is given.compared_with:
         sentence = "what it says of the change before is not proven: that one is not beside it"

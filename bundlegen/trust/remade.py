@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bundlegen import layout
+from bundlegen.bundle.entry import Entry, entry
 from bundlegen.bundle.facts import Content, Position, Window
 from bundlegen.bundle.install_script import image_script, install_script
 from bundlegen.bundle.member import Birth, founding, peer_url
-from bundlegen.bundle.plan import BundlePlan, Entry, entry, in_order, rendered, rendered_base
+from bundlegen.bundle.plan import BundlePlan, in_order, rendered, rendered_base
 from bundlegen.bundle.render import Renderer
 from bundlegen.images import listing
 from bundlegen.images.contents import Image

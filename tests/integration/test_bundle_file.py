@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from bundlegen import layout
+from bundlegen.bundle.entry import entry
 from bundlegen.bundle.pieces import Piece
-from bundlegen.bundle.plan import BundlePlan, entry
+from bundlegen.bundle.plan import BundlePlan
 from bundlegen.bundle.stub import KNOWN_VERSIONS, Stub, adapt, arguments, blanked, make_stub
 from bundlegen.errors import ToolError
 from bundlegen.trust import bundle

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bundlegen import layout
-from bundlegen.bundle.plan import sha256
+from bundlegen.bundle.entry import sha256
 from bundlegen.bundle.stub import Stub, blanked
 from bundlegen.cli import main
 from bundlegen.trust.bundle import Bundle, read

@@ -15,7 +15,8 @@ import pytest
 
 from bundlegen import layout
 from bundlegen.bundle import effects
-from bundlegen.bundle.plan import BundlePlan, Entry
+from bundlegen.bundle.entry import Entry
+from bundlegen.bundle.plan import BundlePlan
 from bundlegen.errors import UsageError
 from bundlegen.record.schema import ComparedHost
 from bundlegen.trust import bundle, compare, diff

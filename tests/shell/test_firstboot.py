@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bundlegen.bundle import pieces as packing
-from bundlegen.bundle.plan import BundlePlan, entry
+from bundlegen.bundle.entry import entry
+from bundlegen.bundle.plan import BundlePlan
 from bundlegen.bundle.stub import Stub, label, make_stub
 from tests.shell.payload import GOLDEN, KUBEADM_CONFIG, PKI, POD, STATE, Base, Payload
 from tests.shell.sandbox import Sandbox, Tree

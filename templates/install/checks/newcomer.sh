@@ -16,10 +16,10 @@ check_newcomer() {
     [[ ${name} != "${CONF[HOST]}" && ${REPLIED[${name}]} == 200 && ${REPLY[${name}]} == *'"members"'* ]] || continue
     if ! entry=$(own_entry "${REPLY[${name}]}"); then
       verdict newcomer failed "${name} is a member of a cluster that runs, and ${CONF[HOST]} is none of it" \
-        "A cluster is created once: bundlegen build makes a bundle that adds ${CONF[HOST]} once the specification names it anew."
+        "This bundle creates a cluster, and that one is there already: it cannot add ${CONF[HOST]} to it."
     elif [[ ${entry} == *'"clientURLs"'* ]]; then
       verdict newcomer failed "${name} knows ${CONF[HOST]} as a member that has started, and here is no data: it is lost, or its disk is not mounted" \
-        "Mount the disk with the data, if there is one. Otherwise: bundlegen replace SPEC ${CONF[HOST]}"
+        "Mount the disk with the data, if there is one. Otherwise replace the member: docs/installer.md, A lost member"
     else
       verdict newcomer ok "${name} knows ${CONF[HOST]} as a member that has not started yet"
     fi

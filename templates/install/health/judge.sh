@@ -184,16 +184,16 @@ is_final() {
   (($(ended) > 0)) && words=$(etcd_error) || return 1
   case ${words} in
     *'already been bootstrapped'*)
-      words="the other members know ${CONF[HOST]} as one that has started, so it cannot start anew: bundlegen replace SPEC ${CONF[HOST]}"
+      words="the other members know ${CONF[HOST]} as one that has started, so it cannot start anew; replace the member: docs/installer.md, A lost member"
       ;;
     *'permanently removed'*)
-      words="${CONF[HOST]} was removed from the cluster, for ever under this identity: bundlegen replace SPEC ${CONF[HOST]}"
+      words="${CONF[HOST]} was removed from the cluster, for ever under this identity; replace the member: docs/installer.md, A lost member"
       ;;
     *'cluster ID mismatch'*)
       words="its data is of another cluster than that of the other members (cluster ID mismatch)"
       ;;
     *'cannot fetch cluster info'*)
-      words="it has no data to start from, and may not start anew: mount its disk, or bundlegen replace SPEC ${CONF[HOST]}"
+      words="it has no data to start from, and may not start anew: mount its disk, or replace the member: docs/installer.md, A lost member"
       ;;
     *) return 1 ;;
   esac
