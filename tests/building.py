@@ -113,6 +113,9 @@ def _change(folder: Path, done: subprocess.CompletedProcess[str]) -> Path:
     assert done.returncode == 0, done.stderr
     if "--json" in done.args:
         return folder / json.loads(done.stdout)["folder"]
+    if "--quiet" in done.args:
+        assert done.stdout == ""
+        return max(folder.glob("out/*/*/SHA256SUMS"), key=lambda sums: sums.stat().st_mtime_ns).parent
     made = re.search(rf"^All of it is in (.+){os.sep}; ", done.stdout, re.MULTILINE)
     assert made, done.stdout
     return folder / made[1]

@@ -98,6 +98,8 @@ judge_quorum() {
     QUORUM_HINT="Members were added or removed since it was built: run the newest bundle of this host."
   elif (($1 >= $3)); then
     QUORUM=kept QUORUM_TEXT="$1 of ${LISTED_COUNT} members serve besides this one, which is a quorum"
+  elif ((LISTED_COUNT == 1 && $4 == 0)); then
+    QUORUM=small QUORUM_TEXT="a cluster of 1 does not serve while etcd restarts here"
   elif (($1 + $2 < $3 && $4 == 0)); then
     QUORUM=unknown
     QUORUM_TEXT="etcd serves here, so there is a quorum, but the members could not be asked themselves:${UNWELL} ${CONF[HOST]} (this host) is ${MEMBER_STATE[${CONF[HOST]}]}"
