@@ -10,7 +10,7 @@ check_root() {
 }
 
 # What every Linux with systemd has, and a kubelet needs itself.
-readonly TOOLS=(awk cat chmod chown cp date df diff flock ip ln mkdir mktemp mv openssl readlink rm rmdir sha256sum sleep sort ss stat
+readonly TOOLS=(awk cat chmod chown cp date df diff flock ip ln mkdir mktemp mv od openssl readlink rm rmdir sha256sum sleep sort ss stat
   sync tail timeout touch uname)
 
 check_tools() {

@@ -11,17 +11,18 @@ kubeadm_version() {
   printf -v "$1" '%s' "${KUBEADM_VERSION}"
 }
 
-# manifest_record VARIABLE: sets it to the facts by which a second run knows that the manifest need not be made again.
+# manifest_record FILE VARIABLE: sets it to the facts by which a second run knows that the manifest in FILE need not be made
+# again.
 manifest_record() {
-  local config=${ROOT}${CONF[KUBEADM_CONFIG]} pod=${ROOT}${CONF[STATIC_POD_MANIFEST]} version config_sum pod_sum
+  local config=${ROOT}${CONF[KUBEADM_CONFIG]} pod=$1 version config_sum pod_sum
   look_at "${config}" "${pod}"
   looked_up "${config}" sha256 config_sum
   looked_up "${pod}" sha256 pod_sum
   if [[ ${CONF[MANIFEST_MODE]} == rendered ]]; then
-    printf -v "$1" 'rendered %s\nmanifest %s\n' "${ENTRY_SHA[${ENTRY_OF[${CONF[STATIC_POD_MANIFEST]}]}]}" "${pod_sum}"
+    printf -v "$2" 'rendered %s\nmanifest %s\n' "${ENTRY_SHA[${ENTRY_OF[${CONF[STATIC_POD_MANIFEST]}]}]}" "${pod_sum}"
   else
     kubeadm_version version
-    printf -v "$1" 'kubeadm %s\nconfig %s\nmanifest %s\n' "${version}" "${config_sum}" "${pod_sum}"
+    printf -v "$2" 'kubeadm %s\nconfig %s\nmanifest %s\n' "${version}" "${config_sum}" "${pod_sum}"
   fi
 }
 
@@ -31,7 +32,7 @@ manifest_in_place() {
   [[ ${CONF[MANIFEST_MODE]} == kubeadm && -z ${ROOT} ]] || return 0
   [[ -f ${ROOT}${CONF[STATIC_POD_MANIFEST]} && -f ${STATE}/manifest.record ]] || return 1
   read_text "${STATE}/manifest.record" recorded
-  manifest_record record
+  manifest_record "${ROOT}${CONF[STATIC_POD_MANIFEST]}" record
   [[ ${recorded} == "${record}" ]]
 }
 
@@ -103,7 +104,7 @@ run_kubeadm() {
   if has_log; then
     install_life_form "${path}"
   else
-    record_manifest
+    install_with_record "${path}"
   fi
 }
 
@@ -113,17 +114,15 @@ install_life_form() {
   life_form "$1" > "${new}" \
     || die "${EXIT_FAILED}" "the static Pod manifest has not one --initial-cluster and one --initial-cluster-state of ${CONF[HOST]}" \
       "This is a fault of the bundle or of kubeadm: keep the receipt and report it."
-  install_files "${path}" 0600 root:root "${new}"
-  record_manifest
-  rm -f -- "${new}"
+  install_with_record "${new}" "${path}" 0600 root:root "${new}"
   say "  ${path} names this member alone now: etcd starts from its log, and from nothing else"
 }
 
-# record_manifest: how the manifest was left.
-record_manifest() {
+# install_with_record MANIFEST [PATH MODE OWNER SOURCE]: the file, if one is given, and how the manifest is left.
+install_with_record() {
   local record
-  manifest_record record
+  manifest_record "$1" record
   printf '%s' "${record}" > "${JOURNAL}/manifest.record"
-  install_files "${CONF[STATE_DIR]}/manifest.record" 0600 root:root "${JOURNAL}/manifest.record"
-  rm -f -- "${JOURNAL}/manifest.record"
+  install_files "${@:2}" "${CONF[STATE_DIR]}/manifest.record" 0600 root:root "${JOURNAL}/manifest.record"
+  rm -f -- "${JOURNAL}/manifest.record" "${JOURNAL}/manifest.life"
 }

@@ -54,6 +54,7 @@ temporary() {
 install_files() {
   local index new facts
   local -a paths=() written=() kinds=() same
+  local -A distinct=()
   for ((index = 1; index <= $#; index += 4)); do
     paths+=("${!index}")
     make_folder "${paths[-1]%/*}"
@@ -66,16 +67,17 @@ install_files() {
     # umask 077: readable by nobody else until it has its final mode
     cat -- "$4" > "${new}"
     kinds+=("$3 $2")
+    distinct["$3 $2"]=yes
     shift 4
   done
-  while read -r facts; do
+  for facts in "${!distinct[@]}"; do
     same=()
     for index in "${!kinds[@]}"; do
       [[ ${kinds[index]} != "${facts}" ]] || same+=("${written[index]}")
     done
     chown -- "${facts% *}" "${same[@]}"
     chmod -- "${facts#* }" "${same[@]}"
-  done < <(printf '%s\n' "${kinds[@]}" | sort -u)
+  done
   [[ -z ${STAMP} ]] || touch --date="@${STAMP}" -- "${written[@]}"
   sync -- "${written[@]}"
   for index in "${!paths[@]}"; do

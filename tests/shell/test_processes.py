@@ -1,0 +1,46 @@
+"""How many processes the installer starts, and that every program it uses is one that it asks for."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.shell.payload import Payload, script
+from tests.shell.processes import Run, traced
+from tests.shell.sandbox import Sandbox
+
+THREE = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8"}
+LIMITS = {"install": 500, "second": 150, "health": 150}
+ASKED_FOR_ELSEWHERE = {"bash", "containerd", "ctr", "kubeadm", "kubelet", "systemctl", "dd", "gzip", "head", "tar"}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """An install with all there is, a second run, and the health report."""
+    payload = Payload(mode="kubeadm", members=THREE)
+    payload.add_image("images/pause.tar", "registry.k8s.io/pause:3.10")
+    with Sandbox(tmp_path_factory.mktemp("processes") / "sandbox") as host:
+        host.stub("etcd-mode", "waiting")
+        host.stub("images", "registry.k8s.io/etcd:3.5.15-0\n")
+        return {
+            "install": traced(host, host.unpack(payload)),
+            "second": traced(host, host.unpack(payload)),
+            "health": traced(host, host.unpack(payload), "health"),
+        }
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_a_run_starts_few_processes(runs: dict[str, Run], what: str) -> None:
+    run = runs[what]
+    print(f"{what}: {run.processes} processes, {dict(run.programs.most_common())}")
+    assert run.returncode == 0, run.stderr
+    assert 20 < run.processes <= LIMITS[what]
+
+
+def test_every_program_is_asked_for(runs: dict[str, Run]) -> None:
+    asked = script().removesuffix('\nmain "$@"\n') + '\nprintf "%s\\n" "${TOOLS[@]}"'
+    tools = subprocess.run(["/bin/bash", "-s"], input=asked, capture_output=True, text=True, check=True).stdout.split()
+    used = set().union(*(run.programs for run in runs.values()))
+    assert {"sha256sum", "sync", "flock", "ss", "awk"} <= used
+    assert used - set(tools) - ASKED_FOR_ELSEWHERE == set()
