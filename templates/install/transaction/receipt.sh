@@ -50,11 +50,11 @@ json_hash() {
 
 changed_json() {
   local path comma='' mode after
-  local -a paths
-  mapfile -t paths < <(printf '%s\n' ${BEFORE[@]+"${!BEFORE[@]}"} | sort)
+  local -a paths=()
+  ((${#BEFORE[@]} == 0)) || mapfile -t paths < <(printf '%s\n' "${!BEFORE[@]}" | sort)
   look_at "${paths[@]/#/"${ROOT}"}"
   printf '['
-  for path in "${paths[@]}"; do
+  for path in ${paths[@]+"${paths[@]}"}; do
     looked_up "${ROOT}${path}" sha256 after
     looked_up "${ROOT}${path}" mode mode
     json "${comma}"'\n    {"path": %s, "before": ' "${path}"
