@@ -55,7 +55,7 @@ def test_what_it_was_is_written_down(lived: Sandbox) -> None:
 def test_the_numbers_only_rise(lived: Sandbox) -> None:
     text = lived.path(WRITTEN).read_text()
     lived.path(WRITTEN).write_text(text.replace("REVISION='42'", "REVISION='18446744073709551615'"))
-    assert lived.execute("/usr/local/bin/bundlegen-health").returncode == 0
+    assert lived.execute("/usr/local/bin/bundlegen-health").returncode == 14
     assert written(lived)["REVISION"] == "18446744073709551615"
 
 
@@ -69,7 +69,12 @@ def test_after_its_birth_a_manifest_names_only_itself(host: Sandbox, mode: str) 
     assert "--initial-cluster-state=existing\n" in pod
     again = host.install(payload)
     assert "nothing changed" in again.stdout
-    changed = host.install(Payload(mode=mode, members=members, etcd_argument="--snapshot-count=5000"))
+
+
+@pytest.mark.parametrize("mode", ["kubeadm", "rendered"])
+def test_a_changed_manifest_keeps_that_form(host: Sandbox, mode: str) -> None:
+    assert host.install(Payload(mode=mode)).returncode == 0
+    changed = host.install(Payload(mode=mode, etcd_argument="--snapshot-count=5000"))
     assert changed.returncode == 0, changed.stderr
     pod = host.path(POD).read_text()
     assert "--snapshot-count=5000" in pod
