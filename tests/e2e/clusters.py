@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +36,7 @@ class Cluster:
     folder: Path
     hosts: tuple[Member, ...]
     client_port: int
+    change_name: str = "create"
 
     @classmethod
     def make(
@@ -62,10 +63,19 @@ class Cluster:
         bundlegen(["build", "cluster.yaml", *options], folder)
         return cls(name, folder, hosts, document.get("ports", {}).get("client", 2379))
 
+    def change(self, **spec: Any) -> Self:
+        """Change these fields of the specification and build: the same cluster, with the bundles of that change."""
+        file = self.folder / "cluster.yaml"
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | spec, sort_keys=False))
+        before = set(self.out.parent.iterdir())
+        bundlegen(["build", "cluster.yaml"], self.folder)
+        (made,) = set(self.out.parent.iterdir()) - before
+        return replace(self, change_name=made.name)
+
     @property
     def out(self) -> Path:
         """The change folder."""
-        return self.folder / "out" / self.name / "create"
+        return self.folder / "out" / self.name / self.change_name
 
     def bundle(self, member: int | str) -> Path:
         """A host's bundle, by name or position."""

@@ -110,7 +110,10 @@ class Writer:
                 self.report = Report(**json.loads(self._line("report")))
         finally:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream:
+                    stream.close()
 
     def _line(self, word: str) -> str:
         """The rest of the next line, which must begin so."""
