@@ -74,6 +74,8 @@ def test_the_copy_undoes_what_is_installed(member: Sandbox) -> None:
         done = member.run(COPY, "rollback")
         assert done.returncode == 0, done.stderr
         assert member.tree() == expected
+    done = member.run(COPY, "uninstall")
+    assert (done.returncode, "still running" in done.stderr) == (0, False), done.stderr
 
 
 def test_to_an_earlier_change(member: Sandbox) -> None:
