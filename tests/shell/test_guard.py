@@ -71,13 +71,25 @@ def test_after_its_birth_a_manifest_names_only_itself(host: Sandbox, mode: str) 
     assert "nothing changed" in again.stdout
 
 
-def test_a_changed_manifest_keeps_that_form(host: Sandbox) -> None:
-    assert host.install(Payload()).returncode == 0
-    changed = host.install(Payload(etcd_argument="--snapshot-count=5000"))
+def starts(host: Sandbox) -> int:
+    """How often kubelet has started an etcd; it keeps a log of each start."""
+    return len(list(host.path("/var/log/pods").glob("kube-system_etcd-*/etcd/*.log")))
+
+
+@pytest.mark.parametrize("mode", ["kubeadm", "rendered"])
+def test_a_changed_manifest_keeps_that_form(host: Sandbox, mode: str) -> None:
+    """And kubelet sees it in that form alone, however long kubeadm takes to write its own."""
+    host.stub("slow-kubeadm", "")
+    assert host.install(Payload(mode=mode)).returncode == 0
+    before = starts(host)
+    changed = host.install(Payload(mode=mode, etcd_argument="--snapshot-count=5000"))
     assert changed.returncode == 0, changed.stderr
     pod = host.path(POD).read_text()
     assert "--snapshot-count=5000" in pod
     assert "--initial-cluster-state=existing\n" in pod
+    assert starts(host) == before + 1
+    assert host.path(POD).stat().st_mode & 0o777 == 0o600
+    assert not list(host.path(STATE).rglob("manifest.apart"))
 
 
 def test_data_emptied_while_kubelet_runs(lived: Sandbox) -> None:

@@ -10,8 +10,8 @@ check_root() {
 }
 
 # What every Linux with systemd has, and a kubelet needs itself.
-readonly TOOLS=(awk cat chmod chown cp date df diff flock ip ln mkdir mktemp mv od openssl readlink rm rmdir sha256sum sleep sort ss stat
-  sync tail timeout touch uname)
+readonly TOOLS=(awk cat chmod chown cp date df diff flock ip ln mkdir mktemp mount mv od openssl readlink rm rmdir sha256sum sleep sort
+  ss stat sync tail timeout touch uname unshare)
 
 check_tools() {
   local tool missing=''

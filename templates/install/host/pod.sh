@@ -91,21 +91,32 @@ place_rendered() {
   fi
 }
 
-# run_kubeadm: it writes in place, so an earlier manifest is kept as a copy before.
+# run_kubeadm: what it makes is put into its place in one step, in the form that it is to have: kubelet may look at any
+# moment, and must see neither half a manifest nor one form after the other.
 run_kubeadm() {
-  local path=${CONF[STATIC_POD_MANIFEST]} output
-  back_up "${path}"
-  output=$(kubeadm init phase etcd local --config "${CONF[KUBEADM_CONFIG]}" 2>&1) \
+  local path=${CONF[STATIC_POD_MANIFEST]} apart=${JOURNAL}/manifest.apart made output
+  made=${apart}/${path##*/}
+  rm -rf -- "${apart}"
+  mkdir -- "${apart}"
+  output=$(kubeadm_apart "${apart}" "${path%/*}" 2>&1) \
     || die "${EXIT_FAILED}" "kubeadm init phase etcd local failed: ${output}"
-  [[ -f ${path} ]] || die "${EXIT_FAILED}" "kubeadm wrote no ${path}: ${output}"
-  sync -- "${path}" "${path%/*}"
-  say "  kubeadm made ${path}"
-  names_every_member "${path}"
+  [[ -f ${made} ]] || die "${EXIT_FAILED}" "kubeadm wrote no ${path}: ${output}"
+  names_every_member "${made}"
   if has_log; then
-    install_life_form "${path}"
+    install_life_form "${made}"
   else
-    install_with_record "${path}"
+    install_with_record "${made}" "${path}" 0600 root:root "${made}"
   fi
+  rm -rf -- "${apart}"
+  say "  kubeadm made ${path}"
+}
+
+# kubeadm_apart FOLDER MANIFESTS: kubeadm knows no other place for its manifest than MANIFESTS, where kubelet looks. So it
+# runs where FOLDER lies over that, in a mount namespace that nobody else is in.
+kubeadm_apart() {
+  # shellcheck disable=SC2016 # for the bash in there
+  unshare --mount --propagation private -- bash -c 'mount --bind -- "$1" "$2" && exec kubeadm init phase etcd local --config "$3"' \
+    kubeadm "$1" "$2" "${CONF[KUBEADM_CONFIG]}"
 }
 
 # install_life_form FILE: the manifest in FILE, in its form of life.

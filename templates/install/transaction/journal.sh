@@ -192,7 +192,7 @@ close_transaction() {
     [[ ! -d ${folder} ]] || last=${folder##*/}
   done
   printf -v folder '%s/generations/%04d' "${STATE}" $((10#${last} + 1))
-  if mkdir -p -- "${STATE}/generations" && rm -f -- "${STATE}"/transaction/manifest.* \
+  if mkdir -p -- "${STATE}/generations" && rm -rf -- "${STATE}"/transaction/manifest.* \
     && mv -T -- "${STATE}/transaction" "${folder}" && sync -- "${STATE}" "${STATE}/generations"; then
     end_transaction
   else
