@@ -163,12 +163,14 @@ def test_a_dead_runs_lock_is_no_obstacle(host: Sandbox) -> None:
     assert not host.path("/run/bundlegen").exists()
 
 
-def test_a_host_without_flock(host: Sandbox) -> None:
-    host.execute("/bin/mount", "--bind", "/dev/null", "/usr/bin/flock")
+@pytest.mark.parametrize("program", ["flock", "ip"])
+def test_a_host_without_what_comes_first(host: Sandbox, program: str) -> None:
+    place = host.execute("/bin/bash", "-c", f"command -v {program}").stdout.strip()
+    host.execute("/bin/mount", "--bind", "/dev/null", place)
     before = host.tree(times=True)
     done = host.install(Payload())
     assert done.returncode == 11
-    assert "flock is not installed" in done.stderr
+    assert f"{program} is not installed" in done.stderr
     assert host.tree(times=True) == before
 
 

@@ -11,6 +11,7 @@ bracketed() {
 
 # has_address ADDRESS: is it on one of this machine's interfaces?
 has_address() {
+  have ip || die "${EXIT_PREFLIGHT}" "ip is not installed; it tells this host's addresses" "It is part of the package iproute2 (iproute)."
   [[ -n $(ip -oneline address show to "$1" 2> /dev/null || true) ]]
 }
 
