@@ -147,6 +147,8 @@ KEYS: Final = (
     Key("DATA_DIR", "/var/lib/etcd", "", _PATH, lambda of: of.cluster.etcd.data_dir, told="data folder"),
     Key("WAL_DIR", "", "the folder of `wal-dir`, below DATA_DIR; empty: etcd's own choice, `member/wal`", f"({_PATH})?",
         lambda of: member.wal_dir(of.cluster), before=""),
+    Key("QUOTA_BYTES", "2147483648", "how large etcd's database may grow (`quota-backend-bytes`)", "[0-9]{1,18}",
+        lambda of: str(member.quota_bytes(of.cluster)), before=str(member.ETCD_QUOTA)),
     Key("PKI_DIR", "/etc/kubernetes/pki", "", _PATH, lambda _: layout.PKI_DIR, fixed=True),
     Key("KUBEADM_CONFIG", "/etc/kubernetes/kubeadmcfg.yaml", "", _PATH, lambda _: layout.KUBEADM_CONFIG, fixed=True),
     Key("STATIC_POD_MANIFEST", "/etc/kubernetes/manifests/etcd.yaml", "", _PATH, lambda _: layout.STATIC_POD_MANIFEST,

@@ -66,6 +66,23 @@ def wal_dir(cluster: Cluster) -> str:
     return cluster.etcd.extra_args.get("wal-dir", "").rstrip("/")
 
 
+ETCD_QUOTA: Final = 2 * 1024**3
+"""etcd's own quota-backend-bytes, which 0 stands for too (etcd server/storage/quota.go, DefaultQuotaBytes)."""
+
+
+def quota_bytes(cluster: Cluster) -> int:
+    """How large the database may grow, in bytes; at most 18 digits, which every shell can count with.
+
+    Without a limit (a negative number) it is etcd's own, as a least size. etcd reads the number as Go's ``flag.Int64``
+    does: ``0x`` and the like may stand before it. What is no number is etcd's to refuse, and counts as its own.
+    """
+    try:
+        quota = int(cluster.etcd.extra_args.get("quota-backend-bytes", "0"), 0)
+    except ValueError:
+        return ETCD_QUOTA
+    return min(quota, 10**18 - 1) if quota > 0 else ETCD_QUOTA
+
+
 State: TypeAlias = Literal["new", "existing"]
 
 

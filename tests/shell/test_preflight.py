@@ -86,6 +86,15 @@ def _small_disk(host: Sandbox, payload: Payload) -> None:
     host.execute("/bin/mount", "-o", "remount,size=100m", "/var")
 
 
+def _data_folder(mode: int, *names: str) -> Arrange:
+    def arrange(host: Sandbox, payload: Payload) -> None:
+        for name in ("lost+found/x", *names):
+            host.write(f"/var/lib/etcd/{name}", "x")
+        host.path("/var/lib/etcd").chmod(mode)
+
+    return arrange
+
+
 def _no_systemd(host: Sandbox, payload: Payload) -> None:
     host.path("/run/systemd/system").rmdir()
 
@@ -116,6 +125,7 @@ def _silent_peer(host: Sandbox, payload: Payload) -> None:
     payload.conf |= {"MEMBERS": "infra0=10.0.0.6 infra1=10.9.0.7"}
 
 
+_FOREIGN = _data_folder(0o700, "notes", "b c", ".hidden")
 SWITCH_OFF = 'disabled_plugins = ["cri"]'
 CASES = [
     Case("tools", "these programs are missing: ", _no_sort),
@@ -182,6 +192,9 @@ CASES = [
     Case("disk", "too little disk space for /var/lib/etcd", _small_disk),
     Case("data-dir", "holds the data of another etcd member", _file("/var/lib/etcd/member/snap/db")),
     Case("data-dir", "/var/lib/etcd is not a folder", _file("/var/lib/etcd")),
+    Case("data-dir", "/var/lib/etcd has the mode 0755", _data_folder(0o755), "warning"),
+    Case("data-dir", "holds files of something else: b\\ c notes .hidden", _FOREIGN, "warning"),
+    Case("disk", "may grow by 8192 MiB", _conf(QUOTA_BYTES=str(8 * 1024**3)), "warning"),
     Case("leftovers", f"{PKI}/etcd/ca.crt is not of this cluster", _file(f"{PKI}/etcd/ca.crt")),
     Case("leftovers", "is there already", _file(POD)),
     Case(

@@ -56,6 +56,25 @@ def test_the_history_is_in_it() -> None:
     assert found["INITIAL_CLUSTER"] == member.initial_cluster(cluster())
 
 
+@pytest.mark.parametrize(
+    ("flag", "size"),
+    [
+        (None, 2 * 1024**3),
+        ("8589934592", 8 * 1024**3),
+        ("0x40000000", 1024**3),
+        ("0", 2 * 1024**3),
+        ("-1", 2 * 1024**3),
+        ("9223372036854775807", 10**18 - 1),
+        ("8GB", 2 * 1024**3),
+    ],
+)
+def test_how_large_the_database_may_grow(flag: str | None, size: int) -> None:
+    asked = cluster()
+    extra = {} if flag is None else {"quota-backend-bytes": flag}
+    etcd = asked.etcd.model_copy(update={"extra_args": extra})
+    assert member.quota_bytes(asked.model_copy(update={"etcd": etcd})) == size
+
+
 def test_the_bundle_for_images_tells_no_host_and_no_data() -> None:
     found = conf.base_values(facts())
     assert {name for name in conf.IDENTITY if found[name]} == set()
@@ -92,7 +111,7 @@ def test_a_bundle_that_is_older_than_a_key_is_of_the_first_change() -> None:
     old = {name: value for name, value in conf.values(facts(Position())).items() if name not in new}
     assert new == {
         *("OPERATION", "CHANGE_NUMBER", "AFTER_CHANGE", "REQUIRED_CHANGE", "MEMBERS_BEFORE", "INITIAL_STATE"),
-        *("METRICS_ON", "WAL_DIR"),
+        *("METRICS_ON", "WAL_DIR", "QUOTA_BYTES"),
     }
     assert conf.completed(old) == conf.values(facts(Position()))
     half = {**old, "OPERATION": "create"}

@@ -99,8 +99,15 @@ check_clock() {
   fi
 }
 
+# database_kib: how large etcd's database is already.
+database_kib() {
+  local size
+  size=$(stat -c %s -- "${CONF[DATA_DIR]}/member/snap/db" 2> /dev/null) || size=0
+  printf '%d' "$((size / 1024))"
+}
+
 check_disk() {
-  local need path image=0 size short='' archive index free
+  local need path image=0 size short='' archive index free quota=$((CONF[QUOTA_BYTES] / 1024))
   local -a needs folders=() available
   while read -r archive; do
     image=$((image + $(archive_kib "${archive}")))
@@ -121,8 +128,8 @@ check_disk() {
   done
   if [[ -n ${short} ]]; then
     verdict disk failed "too little disk space for${short%;}" "Make room there, then run this again."
-  elif running && ((free = available[3], free < 2097152)); then
-    verdict disk warning "only $((free / 1024)) MiB free for ${CONF[DATA_DIR]}" "etcd's database may grow to 2 GiB."
+  elif running && ((free = available[3], quota -= $(database_kib), free < quota)); then
+    verdict disk warning "only $((free / 1024)) MiB free for ${CONF[DATA_DIR]}" "etcd's database may grow by $((quota / 1024)) MiB (quota-backend-bytes)."
   else
     verdict disk ok "enough disk space"
   fi
