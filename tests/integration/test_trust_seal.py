@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -168,21 +169,66 @@ def test_installing_gives_the_same_host(both: Path, tmp_path: Path) -> None:
     ("given", "said"),
     [
         ("", "need the unlock code of infra0"),
-        ("{infra1}\n", "that is not the unlock code of infra0"),
-        ("nonsense\n", "that is not the unlock code of infra0"),
-        ("{slip}\n", "that is not the unlock code of infra0"),
+        (" \n\n", "need the unlock code of infra0"),
+        ("{infra1}\n", "that is not the unlock code of infra0: it is a code without a slip, but another host's"),
+        ("HOST    UNLOCK CODE\ninfra1  {infra1}\n", "that is not the unlock code of infra0: it has 14 letters"),
+        ("nonsense\n", "that is not the unlock code of infra0: it has 8 letters and digits, and a code has 27"),
+        ("{slip}\n", "that is not the unlock code of infra0: it has a slip"),
+        ("{u}\n", "that is not the unlock code of infra0: it has a slip"),
+        ("infra0  {infra1}\n", "that is not the unlock code of infra0: it is a code without a slip"),
+        ("x" * 100000, "that is not the unlock code of infra0: it has 4096 letters"),
     ],
+    ids=["none", "blanks", "another's", "a list without it", "nonsense", "slip", "no such letter", "mixed up", "long"],
 )
 def test_a_wrong_code_changes_nothing(both: Path, tmp_path: Path, given: str, said: str) -> None:
     codes = unlock.read(both / "pki/prod")
-    slip = codes["infra0"][1:2] + codes["infra0"][:1] + codes["infra0"][2:] + "0"
+    right = codes["infra0"]
+    slip = ("B" if right[0] != "B" else "C") + right[1:]
     before = left_open()
-    done = install(both / "sealed/prod/create/infra0.run", tmp_path / "root", typed=given.format(**codes, slip=slip))
+    typed = given.format(**codes, slip=slip, u="U" + right[1:])
+    done = install(both / "sealed/prod/create/infra0.run", tmp_path / "root", typed=typed)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Nothing was changed" in done.stderr
     assert placed(tmp_path / "root") == {}
     assert left_open() <= before
+
+
+FORMS: dict[str, Callable[[str], bytes]] = {
+    "with a byte order mark and DOS line ends": lambda code: b"\xef\xbb\xbf" + code.encode() + b"\r\n",
+    "UTF-16, as PowerShell writes it": lambda code: b"\xff\xfe" + (code + "\r\n").encode("utf-16-le"),
+    "UTF-16 the other way round": lambda code: b"\xfe\xff" + (code + "\n").encode("utf-16-be"),
+    "en dashes": lambda code: code.replace("-", "\u2013").encode(),
+    "en dashes in UTF-16": lambda code: code.replace("-", "\u2013").encode("utf-16"),
+    "no-break spaces in Latin-1": lambda code: code.replace("-", "\u00a0").encode("latin-1"),
+    "non-breaking hyphens and zero-width spaces": lambda code: code.replace("-", "\u2011\u200b").encode(),
+    "quotation marks of a word processor": lambda code: f"\u201e{code}\u201c.".encode(),
+    "after blank lines": lambda code: f"\n \n{code}".encode(),
+    "its line of the list": lambda code: f"infra0  {code}".encode(),
+    "its line, pasted from a page": lambda code: ("\ufeffinfra0\u00a0\u00a0" + code.replace("-", "\u2011")).encode(),
+    "without dashes, in small letters, o for 0": lambda code: code.replace("-", "").replace("0", "o").lower().encode(),
+}
+
+
+@needs_root
+@pytest.mark.parametrize("form", FORMS)
+def test_a_code_is_taken_as_people_bring_it(both: Path, tmp_path: Path, form: str) -> None:
+    code = unlock.read(both / "pki/prod")["infra0"]
+    (tmp_path / "code").write_bytes(FORMS[form](code))
+    done = install(both / "sealed/prod/create/infra0.run", tmp_path / "root", "--unlock-file", "code", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert KEY[1:] in placed(tmp_path / "root")
+
+
+@needs_root
+@pytest.mark.parametrize("host", ["infra0", "infra1"])
+def test_the_whole_list_of_codes_is_taken(both: Path, tmp_path: Path, host: str) -> None:
+    assert main(["unlock-codes", "prod", "--pki", str(both / "pki"), "--file", str(tmp_path / "codes.txt")]) == 0
+    bundle = both / f"sealed/prod/create/{host}.run"
+    done = install(bundle, tmp_path / "root", "--unlock-file", "codes.txt", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    typed = install(bundle, tmp_path / "typed", typed=(tmp_path / "codes.txt").read_text())
+    assert typed.returncode == 0, typed.stderr
 
 
 @needs_root
