@@ -42,6 +42,30 @@ def test_files_of_any_name(image: Image) -> None:
     assert image.is_member()
 
 
+@pytest.mark.parametrize("name", ["infra0.run.txt", "INFRA0.RUN", "INFRA0~1.RUN", "infra0 (1).run", "infra0", "b.sh"])
+def test_a_bundle_under_the_name_that_others_gave_it(image: Image, name: str) -> None:
+    for foreign in ("notes.txt", "SHA256SUMS", "images.tar.gz"):
+        image.host.write(f"{FOLDER}/{foreign}", "sh: not a bundle\n")
+    place = image.bundle(name, Payload())
+    done = image.boot()
+    assert done.returncode == 0, done.stderr
+    assert image.is_member()
+    assert not place.exists()
+    assert "notes.txt" not in done.stdout + done.stderr
+
+
+def test_parts_are_named(image: Image) -> None:
+    place = image.bundle("infra0.run", Payload())
+    whole = place.read_bytes()
+    place.unlink()
+    for number, suffix in ((1, ""), (2, ".txt")):
+        half = len(whole) // 2
+        part = place.with_name(f"infra0.run.00{number}{suffix}")
+        part.write_bytes(whole[half * (number - 1) : half * number if number == 1 else None])
+    words = "is a part of a bundle: put the parts together"
+    refused(image, 10, f"{FOLDER}/infra0.run.001 {words}", f"{FOLDER}/infra0.run.002.txt {words}")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -8,7 +8,8 @@ declare -grA SETTING_WORDS=([MEDIUM_LABEL]='MEDIUM_LABEL is made of letters, dig
   [FOLDER]='FOLDER begins with / and is made of letters, digits and / . _ @ + -; or it is empty.'
   [WAIT]='WAIT is a number of seconds, 0 for once, or forever.'
   [UNLOCK_FILE]='UNLOCK_FILE is made of letters, digits and / . _ @ + -; or it is empty.')
-readonly LOOK_EVERY=3 # seconds
+readonly LOOK_EVERY=3     # seconds
+readonly MOST_UNNAMED=200 # files in a place that are not called as bundles are, and are looked into all the same
 readonly TRY_AGAIN='Nothing is half-installed. When it is put right: systemctl start bundlegen-firstboot'
 
 MEDIUM=''       # where the medium is mounted
@@ -77,25 +78,39 @@ places() {
 # look: CANDIDATES and what each of them is. An address may come late, and a file may still be on its way, so nothing is
 # remembered from one look to the next.
 look() {
-  local file
   CANDIDATES=()
   VERDICTS=()
   DIGESTS=()
-  if [[ -n ${SETTING[FOLDER]} ]]; then
-    for file in "${SETTING[FOLDER]}"/*.run; do
-      [[ ! -f ${file} ]] || judge "${file}" own
-    done
-  fi
-  mount_medium || return 0
-  for file in "${MEDIUM}"/*.run; do
-    [[ ! -f ${file} ]] || judge "${file}" medium
+  [[ -z ${SETTING[FOLDER]} ]] || judge_all "${SETTING[FOLDER]}" own
+  ! mount_medium || judge_all "${MEDIUM}" medium
+}
+
+# judge_all FOLDER own|medium: what is called as bundles are, or is one under another name: systems that block *.run, and
+# FAT, make others of them.
+judge_all() {
+  local file name unnamed=0
+  for file in "$1"/*; do
+    [[ -f ${file} ]] || continue
+    name=${file##*/}
+    name=${name,,}
+    if [[ ${name} == *.run.[0-9][0-9][0-9]* ]]; then
+      note_candidate "${file}" "is a part of a bundle: put the parts together, in order, into one file" ''
+    elif [[ ${name} == *.run ]] || { ((unnamed += 1, unnamed <= MOST_UNNAMED)) && bundle_label "${file}" > /dev/null; }; then
+      judge "${file}" "$2"
+    fi
   done
+}
+
+# note_candidate FILE VERDICT DIGEST
+note_candidate() {
+  CANDIDATES+=("$1")
+  VERDICTS+=("$2")
+  DIGESTS+=("$3")
 }
 
 # judge FILE own|medium: a file in the folder is run as root, so root alone may have written it.
 judge() {
   local words line code=0 digest='' whom='' verdict
-  CANDIDATES+=("$1")
   if [[ $2 == own ]] && ! only_roots "$1"; then
     verdict="is not root's alone, or its folder is not, and was not looked into"
   elif ! bundle_label "$1" > /dev/null; then
@@ -116,8 +131,7 @@ judge() {
       *) ;;
     esac
   fi
-  VERDICTS+=("${verdict}")
-  DIGESTS+=("${digest}")
+  note_candidate "$1" "${verdict}" "${digest}"
 }
 
 # only_roots FILE: neither it nor its folder belongs to another, or can be written by another.
@@ -156,7 +170,7 @@ candidates() {
 nothing_found() {
   local -a told=()
   mapfile -t told < <(candidates)
-  ((${#CANDIDATES[@]} > 0)) || told+=("There is no *.run at all.")
+  ((${#CANDIDATES[@]} > 0)) || told+=("There is no *.run at all. There is no bundle under another name either.")
   [[ -z ${SETTING[FOLDER]} || -d ${SETTING[FOLDER]} ]] || told+=("There is no folder ${SETTING[FOLDER]}.")
   if [[ -z ${MEDIUM_FAULT} && -n ${SETTING[MEDIUM_LABEL]} ]]; then
     told+=("${MEDIUM_OF:-No disk}${MEDIUM_OF:+ was looked at (its top folder), which} has the label ${SETTING[MEDIUM_LABEL]}.")
