@@ -1,41 +1,45 @@
-"""What version 0.1 left, for tests of what later versions make of it."""
+"""Version 0.1, out of this project's own history: what it left is what later versions must go on with."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import io
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from bundlegen import layout
+from tests.building import ROOT, TIMEOUT, environment
+from tests.needs import lacking, program
 
 VERSION = "0.1.0"
-LATER = (
-    "operation", "number", "after", "membersBefore", "members", "differences", "cas",
-)  # fmt: skip
+COMMIT = "b9292246b8a0fe97daabf3e8ebc418d8665dd261"  # the last one with its code
+PARTS = ("bundlegen", "templates", "setup.cfg")  # it looks for its templates beside setup.cfg
 
 
-def as_made_by_0_1(folder: Path, cluster: str) -> None:
-    """Make of a store and its ``create``, built a moment ago, what version 0.1 would have left.
+class Older:
+    """The program as it was, in a folder of its own and run by the interpreter of the tests."""
 
-    It wrote no history; and its record says which version it was, and nothing that later ones added to it. It knew no
-    guard, and its drop-in for kubelet was another.
-    """
-    (folder / "pki" / cluster / "changes.jsonl").unlink()
-    change = folder / "out" / cluster / "create"
-    record = json.loads((change / "change.json").read_text())
-    for name in LATER:
-        record.pop(name, None)
-    for host in record["hosts"]:
-        for name in ("after", "required", "afterRan"):
-            host.pop(name, None)
-        host["files"] = [file for file in host["files"] if file["path"] != layout.GUARD_COMMAND]
-        for file in host["files"]:
-            if file["path"] == layout.KUBELET_DROPIN:
-                file["sha256"] = hashlib.sha256(b"a drop-in without the guard").hexdigest()
-    record["versions"]["bundlegen"] = VERSION
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    (change / "change.json").write_text(text)
-    sums = (change / "SHA256SUMS").read_text().splitlines()
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    lines = [f"{digest}  change.json" if line.endswith("  change.json") else line for line in sums]
-    (change / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+    def __init__(self, folder: Path) -> None:
+        """Unpack it to ``folder``. The test is skipped if this is no clone, or one without that commit."""
+        program("git")
+        done = subprocess.run(
+            ["git", "archive", "--format=tar", COMMIT, *PARTS], cwd=ROOT, capture_output=True, check=False
+        )
+        if done.returncode != 0:
+            lacking(f"version {VERSION} is not in this clone's history: {done.stderr.decode().strip()}")
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        self._environment = environment(PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1")
+        assert self.run(["--version"], folder).stdout == f"bundlegen {VERSION}\n"
+
+    def run(self, words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        """The older bundlegen with ``words`` in ``folder``; it must end well."""
+        done = subprocess.run(
+            # -P: the working folder is not where the package is looked for
+            [sys.executable, "-P", "-m", "bundlegen", *words],
+            cwd=folder, env=self._environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=TIMEOUT, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done

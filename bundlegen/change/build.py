@@ -146,7 +146,12 @@ def _inherit(run: Run, issued: Issued, found: Evidence, moment: datetime) -> Bui
     inherited.check_plans(found, plans(run.decision, run.prepared.hosts, issued, carried))
     entry = entry_of(run, issued, None, moment)
     entry = entry.model_copy(
-        update={"bundlegen": found.version, "hosts": found.made, "sums": file_sum(run.folder / layout.SUMS)}
+        update={
+            "bundlegen": found.version,
+            "hosts": found.made,
+            "options": found.options,
+            "sums": file_sum(run.folder / layout.SUMS),
+        }
     )
     run.store.record(entry)
     return _kept(run, found.version, issued.warnings)

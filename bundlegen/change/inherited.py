@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from bundlegen import layout
 from bundlegen.bundle.plan import BundlePlan
 from bundlegen.errors import ConflictError
-from bundlegen.pki.history import Made
+from bundlegen.pki.history import Made, Options
 
 _SHOWN: Final = 4
 _HINT: Final = "put the specification back to what create was built from, build once, and make the change then"
@@ -32,11 +32,22 @@ class _File(_Model):
     sha256: str
 
 
+class _Part(_Model):
+    name: str
+    size: int
+
+
 class _Host(_Model):
     name: str
     payload_digest: str
     sha256: str
     files: tuple[_File, ...]
+    bundle: str
+    parts: tuple[_Part, ...] = ()
+
+
+class _Other(_Model):
+    """The bundle for images, or the file with all bundles' images: that there is one is all that counts here."""
 
 
 class Evidence(_Model):
@@ -46,11 +57,33 @@ class Evidence(_Model):
     change: str
     hosts: tuple[_Host, ...]
     versions: dict[str, str]
+    sealed: bool = False
+    signed: bool = False
+    base: _Other | None = None
+    images: _Other | None = None
 
     @property
     def version(self) -> str:
         """Of the bundlegen that made it."""
         return self.versions.get("bundlegen", "0.1")
+
+    @property
+    def options(self) -> Options:
+        """What shaped it beside the specification: to make it again without ``--seal`` would lay its keys open."""
+        split, extension = None, ""
+        for host in self.hosts[:1]:
+            for part in host.parts[:1]:
+                number, _, extension = part.name.removeprefix(f"{host.bundle}.").partition(".")
+                split = part.size if number.isdecimal() else None
+                extension = extension if split else number
+        return Options(
+            seal=self.sealed,
+            signed=self.signed,
+            base=self.base is not None,
+            shared_images=self.images is not None,
+            split=split,
+            extension=extension,
+        )
 
     @property
     def made(self) -> dict[str, Made]:

@@ -10,19 +10,23 @@ from typing import Any
 import pytest
 
 from bundlegen import __version__, layout
-from tests.building import build, contents, main, read, specification, write
-from tests.older import as_made_by_0_1
+from tests.building import contents, main, read, specification, write
+from tests.older import Older
 
 FLAG = {"etcd": {"extraArgs": {"heartbeat-interval": "200"}}}
 UNEDITED = "put the specification back to what create was built from, build once, and make the change then"
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def older(tmp_path_factory: pytest.TempPathFactory) -> Older:
+    return Older(tmp_path_factory.mktemp("older"))
+
+
+@pytest.fixture(scope="module")
+def old(older: Older, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old")
     write(folder, specification())
-    build(folder)
-    as_made_by_0_1(folder, "prod")
+    older.run(["build", "cluster.yaml"], folder)
     return folder
 
 
@@ -61,6 +65,33 @@ def test_the_first_build_writes_down_what_create_was(here: Path, capsys: pytest.
     assert main(["build", "cluster.yaml"]) == 0
     assert (here / "pki/prod/changes.jsonl").read_bytes() == written
     assert contents(here / "out") == before
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["--seal"], {"seal": True}),
+        (["--base", "--extension", "txt"], {"base": True, "extension": "txt"}),
+        (["--split", "40000", "--extension", "txt"], {"split": 40000, "extension": "txt"}),
+        (["--split", "40000"], {"split": 40000}),
+    ],
+)
+def test_how_it_was_built_is_known(
+    older: Older, words: list[str], options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that making it again lays no sealed key open, and makes what was made."""
+    write(tmp_path, specification())
+    older.run(["build", "cluster.yaml", *words], tmp_path)
+    made = contents(tmp_path / "out").keys()
+    monkeypatch.chdir(tmp_path)
+    build_quietly()
+    [entry] = history(tmp_path)
+    plain = {"seal": False, "base": False, "sharedImages": False, "split": None, "extension": "", "signed": False}
+    assert entry["options"] == {**plain, **options}
+    shutil.rmtree(tmp_path / "out")
+    assert main(["build", "cluster.yaml", "--change", "create", "--replace", "--quiet"]) == 0
+    assert json.loads((tmp_path / "out/prod/create/change.json").read_text())["sealed"] is options.get("seal", False)
+    assert made <= contents(tmp_path / "out").keys()
 
 
 def test_then_it_is_configured(here: Path) -> None:
