@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -15,6 +16,8 @@ _LOOKS_NUMERIC: Final = re.compile(r"[0-9]+(?:\.[0-9]+)+", re.ASCII)
 MAX_NAME: Final = 63
 """A host name is also an etcd member name, a file name and a common name (RFC 5280 ub-common-name: 64 at most)."""
 MAX_DNS: Final = 253
+_REMEMBERED: Final = 1024
+"""Addresses of members: each bundle of a change names them all."""
 
 
 class RejectedError(ValueError):
@@ -46,6 +49,7 @@ def loopback_for(address: str) -> str:
     return "::1" if ":" in address else "127.0.0.1"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def canonical_member_address(text: str) -> str:
     """The canonical spelling of an address that etcd can advertise.
 

@@ -15,6 +15,7 @@ from bundlegen.commands.arguments import Arguments, typed
 from bundlegen.commands.pages import PAGES, overview, page_text
 from bundlegen.errors import EXIT_BUG, EXIT_OK, BundlegenError, UsageError
 from bundlegen.system.console import Console, say
+from bundlegen.system.memory import seldom_searched
 from bundlegen.system.signals import Signals, Stopped
 
 COMMANDS: Final = tuple(PAGES)
@@ -80,5 +81,6 @@ def _run(words: Sequence[str]) -> int:
         Console().result(found)
         return EXIT_OK
     command = import_module(f"bundlegen.commands.{found.command.replace('-', '_')}")
-    code: int = command.run(found, Console(quiet=found.quiet))
+    with seldom_searched():
+        code: int = command.run(found, Console(quiet=found.quiet))
     return code

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bundlegen import layout
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from bundlegen.bundle.render import Renderer
     from bundlegen.pki.issue import Pair
     from bundlegen.spec.model import Cluster, Host
+    from bundlegen.system.jinja import TemplateSource
 
 
 @dataclass(frozen=True)
@@ -187,9 +189,27 @@ def host_configuration(cluster: Cluster, host: Host, renderer: Renderer) -> list
     return files
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What the files are made from that are the same on every host: no more than what the bundle for images tells."""
+
+    specification: bytes
+    state_dir: str
+    templates: TemplateSource
+    cluster: Cluster = field(compare=False)
+    renderer: Renderer = field(compare=False)
+
+
 def shared_configuration(cluster: Cluster, renderer: Renderer, state_dir: str) -> list[Entry]:
     """The files that are the same on every host, and those of the first boot, for the copy in ``state_dir``."""
-    return [
+    return list(_shared(_Shared(renderer.base_specification(), state_dir, renderer.source, cluster, renderer)))
+
+
+@lru_cache(maxsize=4)
+def _shared(of: _Shared) -> tuple[Entry, ...]:
+    """Made once for all hosts, and held once."""
+    cluster, renderer = of.cluster, of.renderer
+    return (
         entry(
             cluster.kubelet.config_file,
             renderer.kubelet_config().encode(),
@@ -210,12 +230,12 @@ def shared_configuration(cluster: Cluster, renderer: Renderer, state_dir: str) -
         entry(layout.HEALTH_TIMER, renderer.health_timer().encode(), layout.MODE_PLAIN, "health check timer, off"),
         entry(
             layout.FIRSTBOOT_SERVICE,
-            renderer.firstboot_service(state_dir).encode(),
+            renderer.firstboot_service(of.state_dir).encode(),
             layout.MODE_PLAIN,
             "unit of an image's first boot",
         ),
         entry(layout.FIRSTBOOT_CONF, renderer.firstboot_conf().encode(), layout.MODE_PLAIN, "settings of that unit"),
-    ]
+    )
 
 
 def pki_entries(cluster: Cluster, host: Host, leaves: Mapping[str, Pair], ca: Pair) -> list[Entry]:

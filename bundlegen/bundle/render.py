@@ -32,9 +32,10 @@ class Renderer:
         self._token = token
         self._births = births or {}
         self._whole = canonical.tree(cluster)
-        self._source = source
+        self.source = source
         self._environment = environment(source)
         self._kube = kubernetes.for_version(cluster.minor)
+        self._base: bytes | None = None
 
     def _render(self, name: str, **values: Any) -> str:
         return self._environment.get_template(name).render(
@@ -51,7 +52,9 @@ class Renderer:
 
     def base_specification(self) -> bytes:
         """The same of the bundle for images."""
-        return canonical.dump(canonical.for_base(self._whole))
+        if self._base is None:
+            self._base = canonical.dump(canonical.for_base(self._whole))
+        return self._base
 
     def kubeadm_config(self, host: Host) -> str:
         """``kubeadmcfg.yaml``: kubeadm's two documents, with everything pinned that it would look for elsewhere."""
@@ -96,7 +99,7 @@ class Renderer:
     def guard(self) -> str:
         """The program that systemd runs before kubelet: where a member has lived, etcd needs its log."""
         # without the line that tells shellcheck its dialect
-        _, _, functions = self._source("install/guard/log.sh").partition("\n")
+        _, _, functions = self.source("install/guard/log.sh").partition("\n")
         return self._render("guard.sh.j2", state_dir=layout.state_dir(self._cluster.name), log_functions=functions)
 
     def health_service(self) -> str:

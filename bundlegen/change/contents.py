@@ -85,7 +85,7 @@ def make(run: Run, issued: Issued, archives: archive.Archives, stub: Stub, stage
         stage.write(name, [content])
     sums = recorded.sums(stage.sums)
     stage.write(layout.SUMS, [sums])
-    _check(stage, bundles)
+    _check(stage, bundles, record)
     return Contents(bundles, base, record, sums)
 
 
@@ -103,10 +103,10 @@ def _compared(run: Run, wanted: Sequence[BundlePlan], issued: Issued, carried: C
     return compared(before, wanted, gone, added, newest, decision.earlier.last_of)
 
 
-def _check(stage: Staging, bundles: Sequence[Packed]) -> None:
+def _check(stage: Staging, bundles: Sequence[Packed], record: Change) -> None:
     """What a receiver would refuse must not leave: the folder is verified before it appears."""
     at = max(info.not_before for packed in bundles for info in packed.certificates.values())
-    wrong = [str(each) for each in faults(stage.folder, at, written=stage.sums) if each.fatal]
+    wrong = [str(each) for each in faults(stage.folder, at, written=stage.sums, made=record) if each.fatal]
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise VerificationError(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+_REMEMBERED: Final = 64
+"""Certificates: those of a host are read when its bundle is planned, and again when it is packed."""
 _USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth", ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth"}
 
 
@@ -29,6 +33,7 @@ class CertInfo:
     fingerprint: str
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def describe(pem: bytes) -> CertInfo:
     """What the one certificate in ``pem`` says. Raises ValueError where there is none that can be read."""
     certificate = x509.load_pem_x509_certificate(pem)

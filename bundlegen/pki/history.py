@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -28,7 +29,9 @@ Issue: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000)]
 
 class _Model(BaseModel):
     # A later version of the same format may say more.
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )
 
 
 class Member(_Model):
@@ -128,13 +131,17 @@ class Receipt(_Model):
 
 
 Entry: TypeAlias = Change | Withdrawal | Receipt
-_ENTRY: Final[TypeAdapter[Entry]] = TypeAdapter(Annotated[Entry, Field(discriminator="entry")])
+
+
+@cache
+def _entry() -> TypeAdapter[Entry]:
+    return TypeAdapter(Annotated[Entry, Field(discriminator="entry")])
 
 
 def parse(line: bytes) -> Entry | None:
     """The entry in a line; None for anything else. Also a change whose name is not that of its number."""
     try:
-        entry = _ENTRY.validate_json(line)
+        entry = _entry().validate_json(line)
     except ValidationError:
         return None
     if isinstance(entry, Change) and entry.name != layout.change_name(entry.number, entry.operation):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -16,6 +17,10 @@ from bundlegen.record.blocks import Document, Table, spans
 
 _WHOLE: Final = 16
 _PIECE: Final = 32
+_SPACE: Final = re.compile(r"(\s+)")
+_PARTS: Final = re.compile(r"[./:=,@_-]*[^./:=,@_-]+[./:=,@_-]*|.+")
+_REMEMBERED: Final = 1024
+"""Texts: what a table says of one host it says of the next, sums apart."""
 PAGE = "change/change.html.j2"
 STYLE = "change/style.css"
 
@@ -35,12 +40,11 @@ def render(document: Document, source: Callable[[str], str]) -> str:
     return environment.get_template(PAGE).render(document=document, style=Markup(source(STYLE)))  # noqa: S704 - ours
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def inline(text: str) -> Markup:
     """``text`` escaped, with its code marked as such, and long words told where they may be broken."""
-    pieces = [
-        Markup("<code>{}</code>").format(breakable(words)) if code else breakable(words) for code, words in spans(text)
-    ]
-    return Markup("").join(pieces)
+    pieces = (f"<code>{breakable(words)}</code>" if code else breakable(words) for code, words in spans(text))
+    return Markup("".join(pieces))  # noqa: S704 - of pieces that are escaped
 
 
 def _wide(table: Table) -> bool:
@@ -53,16 +57,15 @@ def breakable(text: str) -> Markup:
 
     A break is offered and not made: what is copied from the page is the word as it is.
     """
-    return Markup("").join(_broken(word) for word in re.split(r"(\s+)", text))
+    return Markup("".join(_broken(word) for word in _SPACE.split(text)))  # noqa: S704 - of words that are escaped
 
 
-def _broken(word: str) -> Markup:
+def _broken(word: str) -> str:
     if len(word) <= _WHOLE:
         # A browser breaks words at their hyphens.
-        return Markup('<span class="whole">{}</span>').format(word) if "-" in word else escape(word)
-    pieces = [
-        part[start : start + _PIECE]
-        for part in re.findall(r"[./:=,@_-]*[^./:=,@_-]+[./:=,@_-]*|.+", word)
+        return f'<span class="whole">{escape(word)}</span>' if "-" in word else str(escape(word))
+    return "<wbr>".join(
+        str(escape(part[start : start + _PIECE]))
+        for part in _PARTS.findall(word)
         for start in range(0, len(part), _PIECE)
-    ]
-    return Markup("<wbr>").join(pieces)
+    )

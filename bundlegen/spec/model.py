@@ -6,7 +6,9 @@ once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -53,7 +55,8 @@ class Section(BaseModel):
         return {key: value for key, value in data.items() if value is not None or key not in known}
 
 
-def field_names(model: type[BaseModel]) -> dict[str, str]:
+@cache
+def field_names(model: type[BaseModel]) -> Mapping[str, str]:
     """The fields of ``model`` as users write them, each with its name in Python."""
     return {info.alias or name: name for name, info in model.model_fields.items()}
 

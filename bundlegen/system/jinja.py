@@ -17,12 +17,15 @@ from bundlegen import durations
 
 _PLAIN: Final = re.compile(r"[A-Za-z/\-][A-Za-z0-9 _./:@=,?&+-]*", re.ASCII)
 _WIDEST: Final = 1 << 30
+_REMEMBERED: Final = 256
+"""Scalars: most are the same for each host."""
 _CONF_VALUE: Final = re.compile(r"[^'\\\x00-\x1f\x7f]*")
 
 TemplateSource = Callable[[str], str]
 """From the name of a template to its text (:func:`bundlegen.system.resources.template_text`)."""
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def scalar(text: str) -> str:
     """``text`` as a YAML scalar that is read back as the same text: plain where that is safe, quoted otherwise."""
     if (

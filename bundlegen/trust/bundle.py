@@ -77,12 +77,18 @@ class Bundle:
         return layout.BASE if self.is_base else self.conf["HOST"]
 
     def beside(self, other: Bundle) -> Bundle:
-        """The same, with what is byte for byte in ``other`` as well held once: all hosts share the installer."""
+        """The same for a folder of many bundles, once it has been examined by itself.
+
+        What is byte for byte in ``other`` as well is held once: all hosts share the installer. The specification, which
+        names every host, is let go; nobody reads it any more.
+        """
         files = {
             name: other.files[name] if other.files.get(name) == content else content
             for name, content in self.files.items()
+            if name != layout.SPECIFICATION
         }
-        return replace(self, files=files, stub=other.stub if other.stub == self.stub else self.stub)
+        conf = {key: other.conf[key] if other.conf.get(key) == value else value for key, value in self.conf.items()}
+        return replace(self, files=files, conf=conf, stub=other.stub if other.stub == self.stub else self.stub)
 
     @property
     def manifest_text(self) -> bytes:

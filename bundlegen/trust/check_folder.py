@@ -13,6 +13,7 @@ from typing import Final
 
 from bundlegen import layout
 from bundlegen.errors import VerificationError
+from bundlegen.record.schema import Change
 from bundlegen.spec import canonical
 from bundlegen.spec.model import Host
 from bundlegen.system.files import file_sum
@@ -37,13 +38,18 @@ class Sums:
 
 
 def faults(
-    folder: Path, at: datetime, *, sums: Sums | None = None, written: Mapping[str, str] | None = None
+    folder: Path,
+    at: datetime,
+    *,
+    sums: Sums | None = None,
+    written: Mapping[str, str] | None = None,
+    made: Change | None = None,
 ) -> Iterator[Finding]:
     """What is wrong with the change folder at the moment ``at``, its signature apart.
 
     ``sums``: its SHA256SUMS from a caller that has read it: what was signed is what is used. ``written``: sums by file
-    name from a caller that has just written the files; they are not hashed again. Raises VerificationError where there
-    is no SHA256SUMS.
+    name from a caller that has just written the files; they are not hashed again. ``made``: the record that this caller
+    has made the documents of. Raises VerificationError where there is no SHA256SUMS.
     """
     sums = sums or read_sums(folder / layout.SUMS)
     yield from _covered(folder, sums)
@@ -62,19 +68,19 @@ def faults(
             except VerificationError as error:
                 yield Finding(name, error.message)
                 continue
-            bundles.append(bundle.beside(bundles[0]) if bundles else bundle)
             examined = check_bundle.examine(bundle)
+            bundles.append(bundle.beside(bundles[0]) if bundles else bundle)
             # What follows from a bundle that is none says nothing more.
             made_again = None if examined.faults else examined.made
             remade.append(made_again and made_again.sharing(hosts))
             yield from bundle_faults(bundle, examined, at)
     if not any(name.endswith(layout.BUNDLE_SUFFIX) for name in sums.files):
         yield Finding(str(folder), "holds no bundle")
-    made = list(zip(bundles, remade, strict=True))
+    again = list(zip(bundles, remade, strict=True))
     yield from _together(bundles)
-    yield from _of_one_specification(made)
+    yield from _of_one_specification(again)
     yield from _images(folder, sums, bundles, whole=written is None)
-    yield from check_record.faults(folder, sums.files, made, finished=written is None)
+    yield from check_record.faults(folder, sums.files, again, finished=written is None, own=made)
 
 
 def bundle_faults(bundle: Bundle, examined: Examined, at: datetime) -> Iterator[Finding]:

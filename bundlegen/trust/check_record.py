@@ -20,13 +20,11 @@ from bundlegen.bundle.facts import Position
 from bundlegen.bundle.finished import Packed, Part, Shared
 from bundlegen.bundle.member import Birth
 from bundlegen.errors import UsageError, VerificationError
-from bundlegen.operations import table
 from bundlegen.pki.certinfo import CertInfo
-from bundlegen.record import make, reading, write
+from bundlegen.record import make, reading
 from bundlegen.record.schema import Change, Compared, Member
 from bundlegen.system.files import file_sum, opened
-from bundlegen.system.resources import template_text
-from bundlegen.trust import certs, compare, known
+from bundlegen.trust import certs, compare, documents, known
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.finding import Finding
 from bundlegen.trust.remade import CA_CERTIFICATE, Remade
@@ -43,11 +41,18 @@ Made = tuple[Bundle, Remade | None]
 """A bundle, and what it is if it is made again; None where that cannot be told."""
 
 
-def faults(folder: Path, sums: Mapping[str, str], bundles: Sequence[Made], *, finished: bool) -> Iterator[Finding]:
+def faults(
+    folder: Path,
+    sums: Mapping[str, str],
+    bundles: Sequence[Made],
+    *,
+    finished: bool,
+    own: Change | None = None,
+) -> Iterator[Finding]:
     """What is wrong with the record and the documents in ``folder``, and what else is listed there.
 
     ``sums``: what SHA256SUMS says, by name. ``finished``: it would be signed by now; otherwise the files have just been
-    written.
+    written. ``own``: the record that they were made of; if it is the one that follows, so are they.
     """
     yield from _strays(sums, bundles)
     if layout.RECORD not in sums:
@@ -85,7 +90,8 @@ def faults(folder: Path, sums: Mapping[str, str], bundles: Sequence[Made], *, fi
         yield Finding(layout.RECORD, str(error))
         return
     yield from (wrong := list(_differing(given, again)))
-    yield from _documents(folder, sums, again, None if wrong else content)
+    if again != own:
+        yield from documents.faults(folder, sums, again, None if wrong else content)
     if finished and (given.compared_with or given.differences) and again.compared_with is given.compared_with:
         sentence = "what it says of the change before is not proven: that one is not beside it"
         yield Finding(layout.RECORD, sentence, fatal=False)
@@ -232,7 +238,8 @@ def _shared(folder: Path, sums: Mapping[str, str], first: Bundle, *, finished: b
 
 def _parts(folder: Path, sums: Mapping[str, str], whole: str, digest: str, *, finished: bool) -> tuple[Part, ...]:
     """The parts of a file that are listed, which are it when they are joined. Raises ValueError."""
-    names = sorted(name for name in sums if name != whole and re.fullmatch(re.escape(whole) + _PART, name, re.ASCII))
+    part = re.compile(re.escape(whole) + _PART, re.ASCII)
+    names = sorted(name for name in sums if name.startswith(f"{whole}.") and part.fullmatch(name))
     found, joined = [], sha256()
     for name in names:
         try:
@@ -277,24 +284,3 @@ def _some(found: list[str]) -> str:
 
 def _text(value: Any) -> str:
     return repr(value)[:80] if isinstance(value, str | int | None) else "another list"
-
-
-def _documents(folder: Path, sums: Mapping[str, str], again: Change, record: bytes | None) -> Iterator[Finding]:
-    """The documents are those of the record that follows, byte for byte; ``record``: None if it is another anyway."""
-    operation = table.named(again.operation)
-    if operation is None:
-        return
-    wanted = write.render(again, template_text, operation.story)
-    if layout.RECORD_ANNEX in sums.keys() - wanted.keys():
-        yield Finding(layout.RECORD_ANNEX, f"is there, though {layout.RECORD_MARKDOWN} needs none")
-    for name, content in wanted.items():
-        if name not in sums:
-            yield Finding(name, f"is not in {layout.SUMS}")
-            continue
-        try:
-            found = record if name == layout.RECORD else small_file(folder / name)
-        except VerificationError as error:
-            yield Finding(name, error.message.removeprefix(f"{name} "))
-            continue
-        if found is not None and found != content:
-            yield Finding(name, "is not what bundlegen writes for these bundles")

@@ -30,7 +30,8 @@ INSTALLERS: Final = {
 
 def stub_fault(bundle: Bundle) -> str:
     """Why the stub is not what bundlegen writes for this very bundle, in words; empty where it is."""
-    template, version = stub.blanked(bundle.stub), stub_version(bundle)
+    template = stub.blanked(bundle.stub)
+    version = _version(template)
     if not version:
         return "its stub, the part that runs first, is none that bundlegen writes"
     conf = bundle.conf
@@ -45,7 +46,11 @@ def stub_fault(bundle: Bundle) -> str:
 
 def stub_version(bundle: Bundle) -> str:
     """The version of the makeself that the stub is of; empty where it is of none that is known."""
-    return STUBS.get(hashlib.sha256(stub.blanked(bundle.stub).encode()).hexdigest(), "")
+    return _version(stub.blanked(bundle.stub))
+
+
+def _version(template: str) -> str:
+    return STUBS.get(hashlib.sha256(template.encode()).hexdigest(), "")
 
 
 @lru_cache(maxsize=1)

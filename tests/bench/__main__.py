@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from bundlegen.trust import bundle
-from tests.bench import images, one_file
+from tests.bench import images, installer, one_file
 from tests.bench.timing import Cost, cost, peak_memory, run, spread, timed
 from tests.building import BUNDLEGEN, specification, write
 
@@ -44,6 +44,7 @@ def main() -> int:
         one_file.main(work)
         memory(work / "memory", hosts=300)
         images.main(work)
+        installer.main(work)
         phases()
     return 0
 

@@ -1,4 +1,5 @@
-"""How many processes a run of the installer starts, and which programs: by strace, without what stand-ins start."""
+"""What runs of the installer cost: how many processes they start, and which programs, by strace and without what
+stand-ins start; and their processor time."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from tests.shell.payload import Payload
 from tests.shell.sandbox import Sandbox
 
 TRACE = "/var/stub/trace"
 # strace follows kubelet and etcd, which outlive the run: it is told when the run has ended.
 ENDED = '"$@" > /var/stub/out 2> /var/stub/err; echo $? > /var/stub/rc; kill -TERM "$PPID"'
 STAND_INS = "/usr/local/sbin/"
+THREE = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,24 @@ def traced(host: Sandbox, folder: str, *arguments: str) -> Run:
     )  # fmt: skip
     processes, programs = counted(host.path(TRACE).read_text(errors="replace"))
     return Run(int(host.stubbed("rc")), host.stubbed("out"), host.stubbed("err"), processes, programs)
+
+
+def seconds(host: Sandbox, folder: str, *arguments: str) -> float:
+    """Run the installer in ``folder``: its processor time and that of what it waits for, so not of kubelet and etcd."""
+    words = ("/bin/bash", "-p", f"{folder}/install.sh", *arguments)
+    timing = 'TIMEFORMAT="%U %S"; time "$@" > /dev/null 2>&1'
+    done = host.execute("/bin/bash", "-c", timing, "_", *words, env=host.told)
+    assert done.returncode == 0, done.stderr
+    return sum(map(float, done.stderr.split()))
+
+
+def everything(host: Sandbox) -> Payload:
+    """A bundle that has all there is; ``host`` is made fit for it, as the first of three, so that etcd waits."""
+    payload = Payload(mode="kubeadm", members=THREE)
+    payload.add_image("images/pause.tar", "registry.k8s.io/pause:3.10")
+    host.stub("etcd-mode", "waiting")
+    host.stub("images", "registry.k8s.io/etcd:3.5.15-0\n")
+    return payload
 
 
 def counted(trace: str) -> tuple[int, Counter[str]]:

@@ -6,11 +6,10 @@ import subprocess
 
 import pytest
 
-from tests.shell.payload import Payload, script
-from tests.shell.processes import Run, traced
+from tests.shell.payload import script
+from tests.shell.processes import Run, everything, traced
 from tests.shell.sandbox import Sandbox
 
-THREE = {"infra0": "10.0.0.6", "infra1": "10.0.0.7", "infra2": "10.0.0.8"}
 LIMITS = {"install": 500, "second": 150, "health": 150}
 ASKED_FOR_ELSEWHERE = {"bash", "containerd", "ctr", "kubeadm", "kubelet", "systemctl", "dd", "gzip", "head", "tar"}
 
@@ -18,11 +17,8 @@ ASKED_FOR_ELSEWHERE = {"bash", "containerd", "ctr", "kubeadm", "kubelet", "syste
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """An install with all there is, a second run, and the health report."""
-    payload = Payload(mode="kubeadm", members=THREE)
-    payload.add_image("images/pause.tar", "registry.k8s.io/pause:3.10")
     with Sandbox(tmp_path_factory.mktemp("processes") / "sandbox") as host:
-        host.stub("etcd-mode", "waiting")
-        host.stub("images", "registry.k8s.io/etcd:3.5.15-0\n")
+        payload = everything(host)
         return {
             "install": traced(host, host.unpack(payload)),
             "second": traced(host, host.unpack(payload)),

@@ -80,6 +80,7 @@ EDGE = (
     "system.clock",
     "system.console",
     "system.files",
+    "system.memory",
     "system.process",
     "system.resources",
     "system.signals",
