@@ -68,6 +68,8 @@ IMAGE_PARTS: Final[tuple[str, ...]] = (
     "golden/header.sh",
     "path",
     "golden/hygiene.sh",
+    "golden/findings.sh",
+    "golden/identities.sh",
     "golden/bake.sh",
     "golden/search.sh",
     "golden/firstboot.sh",

@@ -31,6 +31,7 @@ COMPARE=yes    # --no-hash: do not compare what the members hold
 WAIT=''        # --wait: seconds
 SECONDS_TO_WAIT=300
 IGNORED=()       # --ignore: names of checks that only warn
+ALLOWED=()       # --allow: paths that hygiene lets through
 CALLER_PWD=''    # where the archive was started: its stub changes to the unpacked payload
 CALLER_TMPDIR='' # where the archive's stub may have left folders of dead runs
 HERE=''          # the folder of the payload: where this script is

@@ -121,6 +121,8 @@ BROKEN = {
     "upload_parent=tmp": "must be an absolute path",
     "change_folder=nowhere": "no base.run in",
     "remove_ssh_host_keys=perhaps": "remove_ssh_host_keys",
+    "hygiene_allow=[\"/opt/a b\"]": "must be made of letters, digits",
+    "hygiene_allow=[\"/opt/a:/opt/b\"]": "must be made of letters, digits",
     "prepare_scripts=[\"not-there.sh\"]": "not-there.sh",
     "no_such_variable=1": "no_such_variable",
 }  # fmt: skip

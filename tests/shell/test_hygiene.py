@@ -19,7 +19,7 @@ from tests.shell.test_bake import bake, image, tree
 
 CHECKS = [
     "private-keys", "ssh-host-keys", "certificates", "etcd-data", "machine-id", "receipts", "unlock-codes", "bundles",
-    "identity",
+    "identity", "authorized-keys", "identities", "cloud-init",
 ]  # fmt: skip
 KEY = private(Authority().key).decode()
 CODE = sealing.code(0x1234567890ABCDEF1234567890ABCDEF1)
@@ -82,6 +82,18 @@ PLANTED = [
     ("identity", KUBEADM_CONFIG, "x"),
     ("identity", POD, "x"),
     ("identity", f"{STATE}/bundle/bundle.conf", "x"),
+    ("authorized-keys", "/root/.ssh/authorized_keys", "ssh-ed25519 AAAA me\n"),
+    ("authorized-keys", "/home/user/.ssh/authorized_keys2", "ssh-ed25519 AAAA me\n"),
+    ("identities", "/etc/ssh/ssh_host_ed25519_key-cert.pub", "ssh-ed25519-cert-v01@openssh.com AAAA\n"),
+    ("identities", "/etc/iscsi/initiatorname.iscsi", "InitiatorName=iqn.1993-08.org.debian:01:1\n"),
+    ("identities", "/etc/nvme/hostid", f"{ID}\n"),
+    ("identities", "/etc/nvme/hostnqn", f"nqn.2014-08.org.nvmexpress:uuid:{ID}\n"),
+    ("identities", "/var/lib/systemd/random-seed", "x" * 32),
+    ("identities", "/var/lib/systemd/credential.secret", "x" * 32),
+    ("identities", "/var/lib/NetworkManager/secret_key", "x" * 32),
+    ("identities", "/var/lib/dhcp/dhclient.eth0.leases", "lease {}\n"),
+    ("cloud-init", "/var/lib/cloud/instances/i-1/obj.pkl", "x"),
+    ("cloud-init", "/var/lib/cloud/data/instance-id", "i-1\n"),
 ]
 
 
@@ -134,6 +146,10 @@ def test_what_is_no_secret_passes(baked: Path, tmp_path: Path) -> None:
         "opt/driver.run": '#!/bin/sh\nlabel="some driver: 1.0"\n',
         "var/lib/etcd/lost+found/.keep": "",
         "usr/local/lib/tables.so": f"\0x{CODE}\0{CODE}0\0",
+        "root/.ssh/authorized_keys": "",
+        "etc/nvme/hostid": "",
+        "etc/iscsi/initiatorname.iscsi": "# drawn at the first boot\nGenerateName=yes\n",
+        "var/lib/cloud/seed/nocloud/meta-data": "",
         "home/user/words": f"{CODE[:-1]}{'0' if CODE[-1] != '0' else '1'}\n",
     }.items():
         (baked / path).parent.mkdir(parents=True, exist_ok=True)
@@ -161,6 +177,35 @@ def test_what_is_planted_fails_by_its_name(baked: Path, tmp_path: Path, name: st
     ignored = hygiene(baked, tmp_path / "work", "hygiene", "--ignore", name)
     assert ignored.returncode == 0
     assert "(ignored as asked)" in ignored.stdout
+
+
+def test_one_file_is_let_through_and_no_other(baked: Path, tmp_path: Path) -> None:
+    for name in ("test.key", "test.key.old"):
+        (baked / "opt").mkdir(exist_ok=True)
+        (baked / "opt" / name).write_text(KEY)
+    done = hygiene(baked, tmp_path / "work", "hygiene", "--allow", "/opt/test.key", "--allow", "/srv/none")
+    assert done.returncode == 11
+    assert "private keys are in this image: /opt/test.key.old\n" in done.stdout
+    assert "warning: --allow /srv/none: nothing was found there" in done.stderr
+    (baked / "opt/test.key.old").unlink()
+    done = hygiene(baked, tmp_path / "work", "bake", "--check", "--allow", "/opt/test.key")
+    assert done.returncode == 0, done.stdout
+    assert "none but what is allowed: /opt/test.key\n" in done.stdout
+    assert "warning" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("hygiene", "--allow", "opt/key"), "needs an absolute path"),
+        (("hygiene", "--allow", "/opt/../etc"), "needs an absolute path"),
+        (("hygiene", "--allow", "/opt/*"), "needs an absolute path"),
+        (("bake", "--allow", "/opt/key"), "--allow belongs to hygiene"),
+    ],
+)
+def test_what_cannot_be_allowed(baked: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    done = hygiene(baked, tmp_path / "work", *words)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize("target", ["data/home", "/data/home", "var/home"])

@@ -52,6 +52,16 @@ variable "remove_authorized_keys" {
   default     = true
 }
 
+variable "hygiene_allow" {
+  type        = list(string)
+  description = "Paths of files that hygiene would refuse and that may be in the image all the same, such as a test key of some package."
+  default     = []
+  validation {
+    condition     = regex_replace(join("", var.hygiene_allow), "[0-9A-Za-z/._@+-]", "") == ""
+    error_message = "The paths in hygiene_allow must be made of letters, digits and / . _ @ + -."
+  }
+}
+
 variable "image_name" {
   type        = string
   description = "What the image is called."
@@ -160,6 +170,7 @@ build {
       "LOGIN=${var.ssh_username}",
       "REMOVE_SSH_HOST_KEYS=${var.remove_ssh_host_keys}",
       "REMOVE_AUTHORIZED_KEYS=${var.remove_authorized_keys}",
+      "HYGIENE_ALLOW=${join(":", var.hygiene_allow)}",
     ]
   }
 

@@ -15,5 +15,6 @@ output_folder        = "image"
 # prepare_scripts        = ["install-runtime-and-kubelet.sh"]
 # remove_ssh_host_keys   = true
 # remove_authorized_keys = true
+# hygiene_allow          = ["/opt/product/test.key"]
 # image_name             = "prod-etcd-base"
 # upload_parent          = "/var/tmp"

@@ -19,6 +19,7 @@ usage() {
     '' \
     'Options:' \
     '  --ignore NAME    let the check NAME only warn (may be repeated; recorded in the receipt)' \
+    '  --allow PATH     hygiene: this one file or folder may be in the image (may be repeated; named in the report)' \
     '  --to CHANGE      rollback: go back to how the host was after CHANGE; says what it costs, and asks' \
     '  --yes            rollback --to: do not ask' \
     '  --wait SECONDS   how long to wait for etcd (install: 300, health: 0)' \
@@ -97,6 +98,13 @@ parse_arguments() {
         IGNORED+=("$2")
         shift
         ;;
+      --allow)
+        need_value "$@"
+        [[ $2 == /?* && $2 != *[!A-Za-z0-9/._@+-]* && $2/ != */../* ]] \
+          || bad_usage "--allow needs an absolute path of letters, digits and / . _ @ + -, not \"${2//[![:print:]]/?}\""
+        ALLOWED+=("$2")
+        shift
+        ;;
       --wait)
         need_value "$@"
         [[ $2 =~ ^[0-9]{1,5}$ ]] || bad_usage "--wait needs a number of seconds, not \"$2\""
@@ -152,6 +160,7 @@ parse_arguments() {
   fi
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
   [[ ${COMPARE} == yes || ${ALL_MEMBERS} == yes ]] || bad_usage "--no-hash belongs to health --cluster"
+  ((${#ALLOWED[@]} == 0)) || [[ ${VERB} == hygiene ]] || bad_usage "--allow belongs to hygiene"
   [[ -z ${TO} || ${VERB} == rollback ]] || bad_usage "--to belongs to rollback"
   [[ ${YES} == no || -n ${TO} ]] || bad_usage "--yes belongs to rollback --to"
   [[ ${JSON} == no || ${VERB} == @(health|preflight|hygiene) ]] || bad_usage "--json belongs to health, preflight and hygiene"

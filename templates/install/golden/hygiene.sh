@@ -3,7 +3,8 @@
 
 # hygiene_checks: the names of its checks, in order.
 hygiene_checks() {
-  printf '%s\n' private-keys ssh-host-keys certificates etcd-data machine-id receipts unlock-codes bundles identity
+  printf '%s\n' private-keys ssh-host-keys certificates etcd-data machine-id receipts unlock-codes bundles identity authorized-keys \
+    identities cloud-init
 }
 
 readonly SCANNED=(/etc /root /home /opt /srv /var /usr/local /tmp)
@@ -35,6 +36,7 @@ do_hygiene() {
   for name in "${names[@]}"; do
     "hygiene_${name//-/_}"
   done
+  report_allowed
   ((FAILED == 0)) || code=${EXIT_PREFLIGHT}
   if [[ ${JSON} == yes ]]; then
     printf '{"format": 1, "exitCode": %d, "checks": ' "${code}" && verdicts_json && printf '}\n'
@@ -127,48 +129,6 @@ scan_files() {
     scanned -type f -size "-${LARGEST_SCANNED}k" -print0 \
       | xargs -0 grep -lsZE -e "${KEY_PATTERN}" -e "${ENCODED_PATTERN}" -e "${CODE_PATTERN}" -e "${LABEL_PATTERN}" -- /dev/null || true
   )
-}
-
-# report_files NAME TEXT HINT FILE...: a verdict that names the files; a good one where there are none.
-report_files() {
-  local name=$1 text=$2 hint=$3 listed='' count=0 file
-  local -A seen=()
-  shift 3
-  if (($# == 0)); then
-    verdict "${name}" ok "none"
-    return 0
-  fi
-  for file in "$@"; do
-    # what is mounted twice is found twice
-    [[ -z ${seen[${file}]-} ]] || continue
-    seen[${file}]=yes
-    count=$((count + 1))
-    file=${file#"${ROOT}"}
-    # a name must not look like lines of ours, or steer the terminal
-    [[ ${file} != *[[:cntrl:]]* ]] || printf -v file '%q' "${file}"
-    ((count > SHOWN_FILES)) || listed+=" ${file}"
-  done
-  ((count <= SHOWN_FILES)) || listed+=" and $((count - SHOWN_FILES)) more"
-  verdict "${name}" failed "${text}:${listed}" "${hint}"
-}
-
-# cannot_scan NAME: without find, xargs and grep these are not known, and what is not known is not good.
-cannot_scan() {
-  [[ -n ${SCAN_TROUBLE} ]] || return 1
-  verdict "$1" failed "cannot be told: these programs are missing:${SCAN_TROUBLE}" "Check the image from outside: hygiene --root DIR"
-}
-
-# existing PATTERN...: in EXISTING what there is in the image.
-EXISTING=()
-existing() {
-  local pattern path
-  EXISTING=()
-  for pattern in "$@"; do
-    # shellcheck disable=SC2231  # the pattern is to be expanded
-    for path in "${ROOT}"${pattern}; do
-      [[ ! -e ${path} && ! -L ${path} ]] || EXISTING+=("${path}")
-    done
-  done
 }
 
 hygiene_private_keys() {
