@@ -8,7 +8,7 @@ import pytest
 
 from tests.shell.changes import as_version_0_1_left_it, configure
 from tests.shell.payload import KUBELET_CONFIG, POD, STATE, Payload
-from tests.shell.sandbox import Sandbox, Tree
+from tests.shell.sandbox import Sandbox
 
 
 @pytest.fixture(params=["this version", "0.1"])
@@ -19,11 +19,6 @@ def member(request: pytest.FixtureRequest, host: Sandbox) -> Sandbox:
         as_version_0_1_left_it(host)
         assert "CHANGE_NUMBER" not in host.path(f"{STATE}/bundle/bundle.conf").read_text()
     return host
-
-
-def without_identity(host: Sandbox) -> Tree:
-    """The tree but for what is written down of the member that has lived here: it lives on."""
-    return {path: facts for path, facts in host.tree().items() if path != f"{STATE}/member".lstrip("/")}
 
 
 def test_a_member_is_configured(member: Sandbox) -> None:
@@ -38,12 +33,12 @@ def test_a_member_is_configured(member: Sandbox) -> None:
 
 
 def test_back_to_what_version_0_1_had(member: Sandbox) -> None:
-    before, settings = without_identity(member), member.settings()
+    before, settings = member.tree(), member.settings()
     folder = member.unpack(configure(mode="kubeadm"))
     assert member.run(folder, "install").returncode == 0
     done = member.run(folder, "rollback")
     assert done.returncode == 0, done.stderr
-    assert without_identity(member) == before
+    assert member.tree() == before
     assert member.settings() == settings
 
 

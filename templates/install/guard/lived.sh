@@ -52,6 +52,8 @@ write_down() {
     [[ -n ${WRITTEN[RAFT_INDEX]-} ]] && ! is_higher "${index:-0}" "${WRITTEN[RAFT_INDEX]}" && index=${WRITTEN[RAFT_INDEX]}
   fi
   [[ ${WRITTEN[MEMBER_ID]-}/${WRITTEN[REVISION]-0}/${WRITTEN[RAFT_INDEX]-0} != "${LOG_MEMBER}/${revision:-0}/${index:-0}" ]] || return 0
+  # where nothing was written down before, as version 0.1 did not, undoing this run takes it away again
+  [[ -e ${file} ]] || ! transaction_open || back_up "${CONF[STATE_DIR]}/member"
   now moment
   {
     printf "%s='%s'\n" CLUSTER_ID "${LOG_CLUSTER}" MEMBER_ID "${LOG_MEMBER}" REVISION "${revision:-0}" RAFT_INDEX "${index:-0}" \
