@@ -119,7 +119,7 @@ def for_version(minor: int) -> Minor:
 
 
 def etcd_version(tag: str) -> tuple[int, int, int] | None:
-    """The etcd version in an image tag such as ``3.5.15-0`` or ``v3.6.4``; None where there is none."""
+    """The etcd version in an image tag such as ``3.5.15-0`` or ``v3.6.4``; None if there is none."""
     match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", tag)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 

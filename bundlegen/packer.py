@@ -32,7 +32,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Builder:
-    """One of Packer's builders, and in what its templates differ. ``ssh_username`` is empty where it must be given."""
+    """One of Packer's builders, and in what its templates differ. ``ssh_username`` is empty if it must be given."""
 
     name: str
     ssh_username: str

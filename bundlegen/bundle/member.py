@@ -62,7 +62,7 @@ def initial_cluster(cluster: Cluster) -> str:
 
 
 def wal_dir(cluster: Cluster) -> str:
-    """The folder that ``wal-dir`` names; empty where etcd chooses."""
+    """The folder that ``wal-dir`` names; empty if etcd chooses."""
     return cluster.etcd.extra_args.get("wal-dir", "").rstrip("/")
 
 

@@ -81,7 +81,7 @@ def image_piece(image: Entry, source: Iterable[bytes], target: Path) -> Piece:
     """The piece with one container image, the blocks of ``source``, compressed into ``target`` as they come.
 
     The tar is cut into gzip members of :data:`MEMBER_SIZE`, compressed side by side: the bytes do not depend on the
-    number of processors. Raises OSError where the image cannot be read or ``target`` not written, and ValueError where
+    number of processors. Raises OSError if the image cannot be read or ``target`` not written, and ValueError where
     it is no longer the one that was planned.
     """
     before = hashlib.sha256()

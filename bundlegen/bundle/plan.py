@@ -72,7 +72,7 @@ def plan_host(
 
     ``leaves``: the host's certificates by catalogue name; ``installer``, ``image_script``: the bytes of install.sh
     and image.sh; ``position``: where it stands in the history; ``images``: what it brings of them;
-    ``unlock_code``: what the keys are sealed under, empty where they are not.
+    ``unlock_code``: what the keys are sealed under, empty if they are not.
     """
     content = Content(position, window, images.architecture, images.file, sealed=bool(unlock_code))
     entries = [

@@ -200,7 +200,7 @@ def arguments() -> tuple[str, ...]:
 def make_stub() -> Stub:
     """The stub, by running makeself on a folder that holds one empty file.
 
-    Raises ToolError where makeself is missing, fails, or writes a stub that bundlegen does not know.
+    Raises ToolError if makeself is missing, fails, or writes a stub that bundlegen does not know.
     """
     with tempfile.TemporaryDirectory(prefix="bundlegen-stub.") as name:
         work = Path(name)

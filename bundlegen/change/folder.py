@@ -73,7 +73,7 @@ class Staging:
     def check(self, *, replace: bool) -> bool:
         """Whether there is something to move: the folder is not there yet, or there with another content.
 
-        Raises ConflictError where one is there that differs and ``replace`` is not set; the message says what differs.
+        Raises ConflictError if one is there that differs and ``replace`` is not set; the message says what differs.
         """
         with writing(self.final):
             if not os.path.lexists(self.final):
@@ -130,7 +130,7 @@ class Staging:
 def staging(final: Path) -> Iterator[Staging]:
     """A folder in the making that becomes ``final`` by :meth:`Staging.commit`, and is removed otherwise.
 
-    What killed runs left is removed first. Raises OutputError where nothing can be written there.
+    What killed runs left is removed first. Raises OutputError if nothing can be written there.
     """
     with writing(final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def staging(final: Path) -> Iterator[Staging]:
 
 
 def check_apart(final: Path, pki: Path) -> None:
-    """Raises UsageError where a change would be among the keys of a store, or the stores among what is carried away."""
+    """Raises UsageError if a change would be among the keys of a store, or the stores among what is carried away."""
     # not through a link in its own place, which is refused when the change is put there
     real, stores = final.parent.resolve() / final.name, pki.resolve()
     around = stores if real.is_relative_to(stores) else pairs.store_around(real)
@@ -178,7 +178,7 @@ def sweep(final: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Take the folder away in one step. Raises OutputError where that is not possible."""
+    """Take the folder away in one step. Raises OutputError if that is not possible."""
     with writing(folder):
         aside = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{folder.name}-", dir=folder.parent))
         folder.rename(aside / folder.name)

@@ -105,7 +105,7 @@ class Evidence(_Model):
 
 
 def evidence(folder: Path, cluster: str) -> Evidence | None:
-    """The record in ``folder``; None where it holds none of this cluster's first change."""
+    """The record in ``folder``; None if it holds none of this cluster's first change."""
     try:
         found = Evidence.model_validate_json((folder / layout.RECORD).read_bytes())
     except (OSError, ValidationError):
@@ -130,7 +130,7 @@ def check(store: Path, issue: Iterable[str], found: Evidence | None, *, asked: b
 
 
 def check_plans(found: Evidence, plans: Iterable[BundlePlan]) -> None:
-    """Raises ConflictError where the record names other files than these plans make."""
+    """Raises ConflictError if the record names other files than these plans make."""
     wrong = tuple(_differences(found, {plan.host: plan for plan in plans}))
     if wrong:
         raise ConflictError(

@@ -46,7 +46,7 @@ def attachments(size: str | None, extension: str | None) -> Attachments:
 
 
 def make(stage: Staging, bundle: str, wanted: Attachments) -> tuple[Part, ...]:
-    """Write the parts of the staged file ``bundle``. Raises OutputError, and UsageError where they are too many."""
+    """Write the parts of the staged file ``bundle``. Raises OutputError, and UsageError if they are too many."""
     path = stage.folder / bundle
     whole = path.stat().st_size
     limit = whole if wanted.size is None else wanted.size

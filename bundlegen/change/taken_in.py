@@ -20,7 +20,7 @@ from bundlegen.record.receipts import Receipt
 def take_in(pki: Path, cluster: str, change: str, receipts: Iterable[Receipt]) -> int:
     """Add the receipts, which have been judged against the record of ``change``, to the history; say how many are new.
 
-    Raises StoreError where there is no store of the cluster, ConflictError where it knows no such change or bundle.
+    Raises StoreError if there is no store of the cluster, ConflictError if it knows no such change or bundle.
     """
     path = pki / cluster
     if not os.path.lexists(path / pairs.STORE_JSON):

@@ -18,7 +18,7 @@ from bundlegen.system import clock
 
 @dataclass(frozen=True)
 class Withdrawn:
-    """``newest``: the change that counts now; None where there is none. ``already``: it was withdrawn before.
+    """``newest``: the change that counts now; None if there is none. ``already``: it was withdrawn before.
 
     ``folder``: where the change's folder is or was; ``left``: it is still there, because it is not as it was made.
     """
@@ -34,7 +34,7 @@ def withdraw(spec: Path, output: Path, pki: Path, name: str | None) -> Withdrawn
     """Take back the newest change of the cluster at ``spec``, and its folder in ``output``.
 
     ``name``: which change is meant. Without it, what was withdrawn just now is not followed by the change before.
-    Raises SpecError, UsageError, StoreError, and ConflictError where a host has run it.
+    Raises SpecError, UsageError, StoreError, and ConflictError if a host has run it.
     """
     cluster = load(spec, with_images=False).cluster
     demand(pki, cluster, existing=True)

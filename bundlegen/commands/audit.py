@@ -9,7 +9,7 @@ from bundlegen.trust import audit
 
 
 def run(arguments: Arguments, console: Console) -> int:
-    """Show which private key is in which bundle. Raises VerificationError where a bundle cannot be read."""
+    """Show which private key is in which bundle. Raises VerificationError if a bundle cannot be read."""
     found = audit.audit(arguments.folder)
     if arguments.json:
         console.data(audit.data(found))

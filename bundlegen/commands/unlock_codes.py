@@ -17,7 +17,7 @@ from bundlegen.system.text import table
 def run(arguments: Arguments, console: Console) -> int:
     """Show the unlock codes of a cluster's hosts: on a terminal, or in the new private file --file.
 
-    Raises UsageError where they would go anywhere else, StoreError, ConflictError and OutputError.
+    Raises UsageError if they would go anywhere else, StoreError, ConflictError and OutputError.
     """
     output = arguments.file
     if output is None and not sys.stdout.isatty():

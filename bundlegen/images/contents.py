@@ -62,7 +62,7 @@ class Image:
 
 
 def images_in(parts: Mapping[str, Part], links: Mapping[str, str]) -> tuple[Image, ...]:
-    """The images of an archive with these files and links. Raises ImageError where anything of them is not sound."""
+    """The images of an archive with these files and links. Raises ImageError if anything of them is not sound."""
     if "oci-layout" in parts and "index.json" in parts:
         found = tuple(_oci(parts, _object(parts, "index.json"), (), _NESTING))
         found = _with_repo_tags(found, parts)

@@ -25,7 +25,7 @@ def listing(found: Mapping[str, Sequence[Image]]) -> bytes:
 
 
 def machine(found: Mapping[str, Sequence[Image]]) -> str:
-    """The one architecture that all archives have, from images by archive; empty where each has several.
+    """The one architecture that all archives have, from images by archive; empty if each has several.
 
     Raises ValueError for a mixture.
     """

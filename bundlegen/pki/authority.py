@@ -50,7 +50,7 @@ def from_files(certificate_path: Path, key_path: Path) -> Pair:
 
 
 def check_dates(certificate: x509.Certificate, where: str, now: datetime) -> None:
-    """Raises StoreError where the CA is not valid now."""
+    """Raises StoreError if the CA is not valid now."""
     if now > certificate.not_valid_after_utc:
         raise StoreError(
             f"the CA {where} expired on {stamp(certificate.not_valid_after_utc)}",

@@ -35,7 +35,7 @@ class CertInfo:
 
 @lru_cache(maxsize=_REMEMBERED)
 def describe(pem: bytes) -> CertInfo:
-    """What the one certificate in ``pem`` says. Raises ValueError where there is none that can be read."""
+    """What the one certificate in ``pem`` says. Raises ValueError if there is none that can be read."""
     certificate = x509.load_pem_x509_certificate(pem)
     try:
         return CertInfo(

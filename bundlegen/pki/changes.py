@@ -18,7 +18,7 @@ FILE: Final = "changes.jsonl"
 def read(store: Path) -> History:
     """The history in the store at this path. An unfinished last line, which a crash leaves, is passed over.
 
-    Raises StoreError where a line is none of bundlegen's: what a host may run must not rest on a guess.
+    Raises StoreError if a line is none of bundlegen's: what a host may run must not rest on a guess.
     """
     path = store / FILE
     try:
@@ -39,7 +39,7 @@ def read(store: Path) -> History:
 def append(store: Path, entries: Iterable[Entry]) -> None:
     """Add entries, all or none, and make them durable. Only to be called under the store's lock.
 
-    Raises OutputError where there is no space, else StoreError.
+    Raises OutputError if there is no space, else StoreError.
     """
     path = store / FILE
     ledger.append(path, (history.data(entry) for entry in entries))

@@ -49,7 +49,7 @@ def read_key(content: bytes) -> PrivateKey:
 def differences(
     request: CertRequest, certificate: x509.Certificate, issuer: x509.Certificate | None
 ) -> tuple[str, ...]:
-    """In what a certificate is not the one asked for; empty where it is. ``issuer`` None: self-signed."""
+    """In what a certificate is not the one asked for; empty if it is. ``issuer`` None: self-signed."""
     key = certificate.public_key()
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         return ("is for a kind of key that bundlegen does not make",)

@@ -24,7 +24,7 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLO
 
 @contextmanager
 def failing_as(action: str, path: Path) -> Iterator[None]:
-    """Turns an OSError into the error a user is shown: OutputError where there is no space, else StoreError."""
+    """Turns an OSError into the error a user is shown: OutputError if there is no space, else StoreError."""
     try:
         yield
     except OSError as error:
@@ -87,7 +87,7 @@ def check_folder(path: Path) -> None:
 
 
 def check_shared_folder(path: Path) -> None:
-    """Raises StoreError where others could replace what is in the folder that stores are kept in."""
+    """Raises StoreError if others could replace what is in the folder that stores are kept in."""
     with failing_as("look at", path):
         status = path.stat()
     if not stat.S_ISDIR(status.st_mode):
@@ -101,7 +101,7 @@ def check_shared_folder(path: Path) -> None:
 def read_private(path: Path, *, folder: int | None = None) -> bytes:
     """The content of a file of ours alone; ``folder`` is a descriptor its name is relative to.
 
-    Raises FileNotFoundError where it is not there; StoreError where it is not a private file of ours.
+    Raises FileNotFoundError if it is not there; StoreError if it is not a private file of ours.
     """
     name = path if folder is None else path.name
     try:
@@ -171,7 +171,7 @@ class Intake:
         return f"{self._staging}/{len(self._pending)}"
 
     def settle(self) -> None:
-        """Makes everything added durable, then lets it appear. Raises StoreError where something is there already."""
+        """Makes everything added durable, then lets it appear. Raises StoreError if something is there already."""
         with failing_as("write", self._root):
             sync(self._root)
         for staged, place in self._pending:
@@ -239,7 +239,7 @@ def _check_private(path: Path, status: os.stat_result, remedy: str) -> None:
 
 
 def check_one_name(path: Path, status: os.stat_result) -> None:
-    """Raises StoreError where the file, a key or what rests on one, has another name (a hard link) as well."""
+    """Raises StoreError if the file, a key or what rests on one, has another name (a hard link) as well."""
     if status.st_nlink > 1:
         raise StoreError(
             f"{path} is there under another name as well (a hard link)",

@@ -187,7 +187,7 @@ class History:
 
     @property
     def just_withdrawn(self) -> Change | None:
-        """The change that the last entry took back; None where that was something else."""
+        """The change that the last entry took back; None if that was something else."""
         last = self.entries[-1] if self.entries else None
         if not isinstance(last, Withdrawal):
             return None

@@ -59,7 +59,7 @@ def issue(
 ) -> x509.Certificate:
     """The certificate asked for, signed by ``issuer`` or, for a CA, by itself.
 
-    Raises StoreError where it would outlive its issuer or leave the range of dates a certificate can hold.
+    Raises StoreError if it would outlive its issuer or leave the range of dates a certificate can hold.
     """
     not_before, not_after = validity_window(request, issued_at, issuer.certificate if issuer else None)
     subject = subject_name(request)
@@ -184,7 +184,7 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 
 def issuer_key_identifier(certificate: x509.Certificate) -> bytes | None:
-    """The identifier leaves name their CA by; None where the CA has none, as Go then leaves it out."""
+    """The identifier leaves name their CA by; None if the CA has none, as Go then leaves it out."""
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except x509.ExtensionNotFound:

@@ -50,7 +50,7 @@ class Damage:
 
 
 def store_around(path: Path) -> Path | None:
-    """The store that the file or folder at ``path`` is or would be in, links followed; None where it is in none."""
+    """The store that the file or folder at ``path`` is or would be in, links followed; None if it is in none."""
     real = path.resolve()
     for folder in (real, *real.parents):
         if (folder / RECORD).is_file() or ((folder / STORE_JSON).is_file() and (folder / HOSTS).is_dir()):
@@ -78,7 +78,7 @@ def has_leaves(store: Path) -> bool:
 
 
 def find_ca(store: Path) -> Pair | None:
-    """The store's own CA, its two halves fitting; None where there is none. Raises StoreError where it is damaged."""
+    """The store's own CA, its two halves fitting; None if there is none. Raises StoreError if it is damaged."""
     return _find(store / CA_FOLDER, CA_FILES, None, None)
 
 

@@ -45,7 +45,7 @@ class About:
 def read(path: Path, cluster: str) -> About | None:
     """What the store says.
 
-    None where it says nothing yet. Raises StoreError where it is damaged, newer or another cluster's.
+    None if it says nothing yet. Raises StoreError if it is damaged, newer or another cluster's.
     """
     try:
         content = json.loads(read_private(path))

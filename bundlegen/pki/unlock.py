@@ -15,9 +15,9 @@ FOLDER: Final = "unlock"
 
 
 def ensure(store: Path, hosts: Iterable[str]) -> dict[str, str]:
-    """The code of each host, made where there is none yet. Only to be called under the store's lock.
+    """The code of each host, made if there is none yet. Only to be called under the store's lock.
 
-    Raises StoreError where one is damaged or open to others, OutputError where there is no space.
+    Raises StoreError if one is damaged or open to others, OutputError if there is no space.
     """
     folder, codes = store / FOLDER, {}
     with private_umask(), Intake(store) as intake:
@@ -34,7 +34,7 @@ def ensure(store: Path, hosts: Iterable[str]) -> dict[str, str]:
 
 
 def read(store: Path) -> dict[str, str]:
-    """Every code in the store by host. Raises StoreError where there is none, or as :func:`ensure`."""
+    """Every code in the store by host. Raises StoreError if there is none, or as :func:`ensure`."""
     folder = store / FOLDER
     if not os.path.lexists(folder):
         raise StoreError(f"{store} has no unlock codes", hint="they are made by: bundlegen build --seal")

@@ -34,7 +34,7 @@ class _Model(BaseModel):
 
 
 class Changed(_Model):
-    """A file that the run changed: hashes before and after, None where there was none."""
+    """A file that the run changed: hashes before and after, None if there was none."""
 
     path: str
     before: str | None
@@ -74,7 +74,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of one host. ``receipt`` names the file that says it; empty where there is none."""
+    """What is known of one host. ``receipt`` names the file that says it; empty if there is none."""
 
     host: str
     state: State

@@ -162,7 +162,7 @@ class Installer(_Model):
 
 
 class Edit(_Model):
-    """One field of the specification that is not as it was; empty where there was or will be none."""
+    """One field of the specification that is not as it was; empty if there was or will be none."""
 
     field: str
     old: str
@@ -180,7 +180,7 @@ class Replaced(_Model):
 
 
 class Difference(_Model):
-    """One thing that is different on a host; empty where there was or will be none. No key is ever named."""
+    """One thing that is different on a host; empty if there was or will be none. No key is ever named."""
 
     what: str
     old: str

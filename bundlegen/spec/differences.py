@@ -62,7 +62,7 @@ member is born: another value would start it on an empty folder, or cut it off.
 class Difference:
     """One field that differs. ``path`` leads to it in the newer specification; ``host``: whose it is, if one's.
 
-    ``old`` and ``new`` are as people read them, empty where there is none. ``row`` is the kind of change it asks for.
+    ``old`` and ``new`` are as people read them, empty if there is none. ``row`` is the kind of change it asks for.
     """
 
     path: FieldPath

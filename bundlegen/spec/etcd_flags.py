@@ -182,7 +182,7 @@ def names(version: Version) -> frozenset[str]:
 
 
 def gate_of(name: str) -> str:
-    """The feature gate that stands for an experimental flag since 3.6; empty where there is none."""
+    """The feature gate that stands for an experimental flag since 3.6; empty if there is none."""
     return _GATE_OF.get(f"experimental-{name.removeprefix('experimental-')}", "")
 
 
@@ -195,7 +195,7 @@ def form_elsewhere(name: str, version: Version) -> str:
 
 
 def unfit(kind: Kind, value: str) -> str:
-    """What etcd wants in place of ``value``, for the kinds of which it is strict; empty where that will do."""
+    """What etcd wants in place of ``value``, for the kinds of which it is strict; empty if that will do."""
     form, wanted = _FORMS.get(kind, (None, ""))
     return "" if form is None or form.fullmatch(value) else wanted
 

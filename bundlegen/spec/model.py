@@ -142,14 +142,14 @@ class Pki(Section):
 
     @property
     def ca_files(self) -> CaFiles | None:
-        """The CA that is brought along; None where the store has its own."""
+        """The CA that is brought along; None if the store has its own."""
         if self.ca is None or self.ca.certificate is None or self.ca.key is None:
             return None
         return CaFiles(self.ca.certificate, self.ca.key)
 
     @property
     def ca_fingerprint(self) -> str | None:
-        """Which CA it has to be; None where any one will do."""
+        """Which CA it has to be; None if any one will do."""
         return None if self.ca is None else self.ca.fingerprint
 
 
@@ -244,7 +244,7 @@ class Cluster(Section):
 
     @property
     def ca_key_host(self) -> str | None:
-        """The host whose bundle carries the CA's key; None where no bundle does."""
+        """The host whose bundle carries the CA's key; None if no bundle does."""
         if self.pki.ca_key_host == NO_HOST:
             return None
         return self.pki.ca_key_host or self.hosts[0].name

@@ -161,7 +161,7 @@ def gates_known(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _managed(name: str) -> str:
-    """Why the flag is not the user's; empty where it is."""
+    """Why the flag is not the user's; empty if it is."""
     if name.startswith("discovery"):
         return _BOOTSTRAP
     return _MANAGED.get(_FOLDED.get(name.replace("-", "").removeprefix("experimental"), ""), "")

@@ -42,7 +42,7 @@ class Console:
     def result(self, text: str) -> None:
         """What was asked for, but for what could steer a terminal.
 
-        Raises OutputError where standard output takes no more, as on a full disk.
+        Raises OutputError if standard output takes no more, as on a full disk.
         """
         try:
             print(printable(text), flush=True)

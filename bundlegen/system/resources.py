@@ -54,7 +54,7 @@ def template_text(name: str) -> str:
 
 
 def carried(program: str) -> Path | None:
-    """The folder with another program that the one-file program carries; None where bundlegen is not one file."""
+    """The folder with another program that the one-file program carries; None if bundlegen is not one file."""
     if not getattr(sys, "frozen", False):
         return None
     folder = Path(str(files("bundlegen"))) / program

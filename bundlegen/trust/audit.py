@@ -27,7 +27,7 @@ class Audit:
 
 
 def audit(folder: Path) -> Audit:
-    """Every bundle below ``folder``. Raises VerificationError where one cannot be read, or there is none."""
+    """Every bundle below ``folder``. Raises VerificationError if one cannot be read, or there is none."""
     found = {}
     for place, folders, names in os.walk(folder):
         folders.sort()

@@ -102,7 +102,7 @@ class Bundle:
         return frozenset(line.destination for line in self.manifest)
 
     def content(self, destination: str) -> bytes | None:
-        """The bytes of one file; None where they are sealed, an image's, or not there."""
+        """The bytes of one file; None if they are sealed, an image's, or not there."""
         return self.files.get(layout.payload_path(destination))
 
 
@@ -112,7 +112,7 @@ def read(path: Path, *, hashed: str = "", save: Saver | None = None, looking: bo
     ``looking``: what is in image archives is looked at.
     ``hashed``: the SHA-256 of the whole file, from a caller that has just written it; images are then not read again.
     ``save``: images are written there, before anything is known of them.
-    Raises VerificationError where it cannot be read, is no bundle, is damaged, or does not agree with itself.
+    Raises VerificationError if it cannot be read, is no bundle, is damaged, or does not agree with itself.
     """
     try:
         with opened(path) as stream:

@@ -29,7 +29,7 @@ class Certificate:
 
 @lru_cache(maxsize=4096)
 def certificate(pem: bytes) -> Certificate:
-    """The certificate in ``pem``. Raises ValueError where there is none that can be read."""
+    """The certificate in ``pem``. Raises ValueError if there is none that can be read."""
     _limit(pem)
     with warnings.catch_warnings():
         # What the library only warns of (a negative serial number) is nothing bundlegen issues.

@@ -49,7 +49,7 @@ def faults(
 
     ``sums``: its SHA256SUMS from a caller that has read it: what was signed is what is used. ``written``: sums by file
     name from a caller that has just written the files; they are not hashed again. ``made``: the record that this caller
-    has made the documents of. Raises VerificationError where there is no SHA256SUMS.
+    has made the documents of. Raises VerificationError if there is no SHA256SUMS.
     """
     sums = sums or read_sums(folder / layout.SUMS)
     yield from _covered(folder, sums)
@@ -96,7 +96,7 @@ def bundle_faults(bundle: Bundle, examined: Examined, at: datetime) -> Iterator[
 
 
 def read_sums(path: Path) -> Sums:
-    """SHA256SUMS at ``path``. Raises VerificationError where it is missing or anything but sums and plain names."""
+    """SHA256SUMS at ``path``. Raises VerificationError if it is missing or anything but sums and plain names."""
     content = small_file(path)
     files: dict[str, str] = {}
     for line in content.decode("utf-8", "replace").removesuffix("\n").split("\n"):

@@ -38,7 +38,7 @@ _SHOWN: Final = 5
 _BLOCK: Final = 1 << 20
 
 Made = tuple[Bundle, Remade | None]
-"""A bundle, and what it is if it is made again; None where that cannot be told."""
+"""A bundle, and what it is if it is made again; None if that cannot be told."""
 
 
 def faults(

@@ -39,7 +39,7 @@ class Comparison:
 def compare(old: Path, new: Path) -> Comparison:
     """Compare two bundles, or two change folders host by host.
 
-    Raises UsageError for one of each, VerificationError where something cannot be read.
+    Raises UsageError for one of each, VerificationError if something cannot be read.
     """
     if old.is_dir() != new.is_dir():
         raise UsageError("one is a bundle and the other a folder", hint="name two bundles or two change folders")

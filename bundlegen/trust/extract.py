@@ -21,8 +21,8 @@ def extract(path: Path, folder: Path) -> Bundle:
     """Unpack the bundle at ``path`` into ``folder``, which must not be there yet, and return what was read.
 
     Files get 0600 and folders 0700, whatever MANIFEST says. The folder appears complete or not at all. Raises
-    VerificationError for a bundle that cannot be trusted to unpack, ConflictError where the
-    folder is there already, OutputError where nothing can be written.
+    VerificationError for a bundle that cannot be trusted to unpack, ConflictError if the
+    folder is there already, OutputError if nothing can be written.
     """
     if os.path.lexists(folder):
         raise ConflictError(f"{folder} exists and is left as it is", hint="name a folder that is not there yet")

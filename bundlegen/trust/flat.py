@@ -17,7 +17,7 @@ def flat(text: bytes) -> dict[str, str]:
 
     The first part is the document's ``kind``. A list's items are numbered from 0, unless they are a ``name`` and a
     ``value``, where the name is used.
-    Raises ValueError where the text is not plain YAML.
+    Raises ValueError if the text is not plain YAML.
     """
     try:
         events = yaml.parse(text.decode("utf-8"), Loader=yaml.CSafeLoader)

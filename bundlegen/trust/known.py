@@ -29,7 +29,7 @@ INSTALLERS: Final = {
 
 
 def stub_fault(bundle: Bundle) -> str:
-    """Why the stub is not what bundlegen writes for this very bundle, in words; empty where it is."""
+    """Why the stub is not what bundlegen writes for this very bundle, in words; empty if it is."""
     template = stub.blanked(bundle.stub)
     version = _version(template)
     if not version:
@@ -45,7 +45,7 @@ def stub_fault(bundle: Bundle) -> str:
 
 
 def stub_version(bundle: Bundle) -> str:
-    """The version of the makeself that the stub is of; empty where it is of none that is known."""
+    """The version of the makeself that the stub is of; empty if it is of none that is known."""
     return _version(stub.blanked(bundle.stub))
 
 
@@ -71,5 +71,5 @@ def digest(bundle: Bundle, destination: str) -> str:
 
 
 def installer_version(digest: str) -> str:
-    """Whose install.sh it is: a version of bundlegen; empty where it is nobody's."""
+    """Whose install.sh it is: a version of bundlegen; empty if it is nobody's."""
     return __version__ if digest == own_installer() else INSTALLERS.get(digest, "")

@@ -41,7 +41,7 @@ class Side(Protocol):
     def destinations(self) -> frozenset[str]: ...
 
     def content(self, destination: str) -> bytes | None:
-        """The bytes of one file; None where they are sealed, an image's, or not there."""
+        """The bytes of one file; None if they are sealed, an image's, or not there."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def hidden(side: Side, destination: str) -> bool:
 
 
 def values(bundle: Side, destination: str) -> dict[str, str]:
-    """The values of a YAML file by their paths, etcd's flags by their names; empty where there is no such file.
+    """The values of a YAML file by their paths, etcd's flags by their names; empty if there is no such file.
 
-    Raises VerificationError where it cannot be read.
+    Raises VerificationError if it cannot be read.
     """
     content = bundle.content(destination)
     if content is None:

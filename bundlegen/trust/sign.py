@@ -22,7 +22,7 @@ _UNSIGNED: Final = "what ssh-keygen said is above; --sign-key names an SSH priva
 
 
 def sign(content: bytes, key: Path) -> bytes:
-    """The armoured signature of ``content`` by ``key``. Raises UsageError for no key, ToolError where signing fails."""
+    """The armoured signature of ``content`` by ``key``. Raises UsageError for no key, ToolError if signing fails."""
     if not key.is_file():
         raise UsageError(f"--sign-key {key}: no such file", hint="name a private key, or the .pub of an agent's")
     env = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
@@ -47,7 +47,7 @@ def kept(content: bytes, signature: Path, key: Path) -> bytes:
 
 
 def fault(content: bytes, signature: Path, allowed: Path | None, signer: str) -> str:
-    """Why the signature of ``content`` is not a good one of ``signer``; empty where it is.
+    """Why the signature of ``content`` is not a good one of ``signer``; empty if it is.
 
     ``allowed`` None: whether it is a good signature of anybody. Raises ToolError without ssh-keygen.
     """
@@ -67,7 +67,7 @@ def fault(content: bytes, signature: Path, allowed: Path | None, signer: str) ->
 
 
 def check_demand(allowed: Path | None, signer: str) -> None:
-    """Raises UsageError for half a demand, and where there is no list of signers."""
+    """Raises UsageError for half a demand, and if there is no list of signers."""
     if (allowed is None) != (not signer):
         raise UsageError(
             "--allowed-signers and --signer belong together",

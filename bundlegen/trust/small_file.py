@@ -13,7 +13,7 @@ _SMALL_MAX: Final = 64 << 20
 
 
 def small_file(path: Path) -> bytes:
-    """The bytes of a small file of a change. Raises VerificationError where it is missing, no file, or large."""
+    """The bytes of a small file of a change. Raises VerificationError if it is missing, no file, or large."""
     try:
         if path.is_symlink():
             raise VerificationError(f"{path.name} is a symbolic link")

@@ -61,7 +61,7 @@ class Contents:
     held: int = 0
 
     def grow(self, count: int) -> None:
-        """Counts what was unpacked. Raises PayloadError where it is more than a file of this size ever holds."""
+        """Counts what was unpacked. Raises PayloadError if it is more than a file of this size ever holds."""
         self.unpacked += count
         if self.unpacked > _GROWTH_BASE + _GROWTH_FACTOR * self.size:
             raise PayloadError("unpacks to far more than any bundle of its size")

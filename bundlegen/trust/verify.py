@@ -22,7 +22,7 @@ def verify(path: Path, at: datetime, *, allowed: Path | None = None, signer: str
     """Everything that is wrong or worth knowing, at the moment ``at``. None of it fatal: it is what it should be.
 
     ``allowed`` and ``signer``: an allowed-signers file and the name in it that must have signed; a signature that is
-    missing is then a failure. Raises UsageError, and ToolError where ssh-keygen is needed and missing.
+    missing is then a failure. Raises UsageError, and ToolError if ssh-keygen is needed and missing.
     """
     sign.check_demand(allowed, signer)
     if path.is_dir():
