@@ -22,7 +22,7 @@ def run(arguments: Arguments, console: Console) -> int:
     output = arguments.file
     if output is None and not sys.stdout.isatty():
         raise UsageError(
-            "unlock codes are shown on a terminal only, and this is none", hint="give --file FILE for a private file"
+            "unlock codes are shown on a terminal only, and this is not one", hint="give --file FILE for a private file"
         )
     if arguments.cluster in ("", ".", "..") or "/" in arguments.cluster:
         raise UsageError(f"{arguments.cluster!r} is not a cluster's name", hint="it is the name: of its cluster.yaml")

@@ -137,7 +137,8 @@ def _not_a_choice(path: FieldPath, value: Any, written: str) -> tuple[str, str]:
     choices = [str(choice) for choice in get_args(info.annotation)]
     near = closest(value, choices) if isinstance(value, str) else ""
     shown = show(value) if isinstance(value, str) else written or _kind(value)
-    return f"{shown} is none of {', '.join(choices)}", f"did you mean {near}?" if near else f"default: {info.default}"
+    hint = f"did you mean {near}?" if near else f"default: {info.default}"
+    return f"{shown} is not one of {', '.join(choices)}", hint
 
 
 def _not_a_list(path: FieldPath, value: Any, written: str) -> tuple[str, str]:

@@ -33,12 +33,12 @@ def stub_fault(bundle: Bundle) -> str:
     template = stub.blanked(bundle.stub)
     version = _version(template)
     if not version:
-        return "its stub, the part that runs first, is none that bundlegen writes"
+        return "its stub, the part that runs first, is not one that bundlegen writes"
     conf = bundle.conf
     try:
         label = stub.label(conf["CLUSTER"], conf["CHANGE"], conf["HOST"])
     except ValueError as error:
-        return f"its stub, the part that runs first, is of no bundle: {error}"
+        return f"its stub, the part that runs first, belongs to no bundle: {error}"
     if stub.Stub(version, template).header(label, bundle.pieces) != bundle.stub:
         return "its stub, the part that runs first, was altered: it is not the one for what follows it"
     return ""
