@@ -199,7 +199,5 @@ else:
     serve("127.0.0.1", int(ARGUMENTS.get("listen-metrics-urls", ":2381").rsplit(":", 1)[1]))
 serve(address, 2379, context)
 peer = socket.create_server((address, 2380), family=FAMILY)
-if ARGUMENTS.get("dies-after"):
-    threading.Timer(float(ARGUMENTS["dies-after"]), os._exit, [1]).start()
 while True:
     peer.accept()[0].close()
