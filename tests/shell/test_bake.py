@@ -11,6 +11,7 @@ import pytest
 
 from tests.shell.payload import DROP_IN, GOLDEN, GUARD, HEALTH, KUBELET_CONFIG, PKI, POD, STATE, Base, Payload, script
 from tests.shell.sandbox import Sandbox, Tree, _facts
+from tests.shell.steps import stops
 
 UNIT = "/etc/systemd/system/bundlegen-firstboot.service"
 SETTINGS = "/etc/bundlegen/firstboot.conf"
@@ -326,8 +327,7 @@ class Course:
         assert self.host.tree() == self.before
 
     def points(self) -> list[int]:
-        first = next(number for number, call in enumerate(self.calls) if "transaction" in call)
-        return list(range(first + 1, len(self.calls) + 1))
+        return stops(self.calls, next(number for number, call in enumerate(self.calls) if "transaction" in call))
 
     def stop_at(self, point: int, action: str) -> int:
         self.host.arm(point, action)
@@ -342,7 +342,7 @@ def course(host: Sandbox) -> Course:
 
 
 def test_killed_at_any_step_the_next_run_finishes(course: Course) -> None:
-    points = course.points()[::3]
+    points = course.points()
     for point in points:
         course.stop_at(point, "kill")
         done = course.host.run(course.folder, "bake")
@@ -367,7 +367,7 @@ def test_killed_another_bundle_starts_afresh(course: Course) -> None:
 @pytest.mark.parametrize("action", ["interrupt", "full", "read-only"])
 def test_what_fails_midway_is_undone(course: Course, action: str) -> None:
     undone = 0
-    for point in course.points()[::6]:
+    for point in course.points()[::3]:
         code = course.stop_at(point, action)
         assert code in (0, 13, 15, 130), course.calls[point - 1]
         if code == 13:

@@ -11,8 +11,10 @@ from bundlegen.bundle import pieces as packing
 from bundlegen.bundle.entry import entry
 from bundlegen.bundle.plan import BundlePlan
 from bundlegen.bundle.stub import Stub, label, make_stub
+from tests import figures
 from tests.shell.payload import GOLDEN, KUBEADM_CONFIG, PKI, POD, STATE, Base, Payload
 from tests.shell.sandbox import Sandbox, Tree
+from tests.shell.steps import stops
 
 UNIT_LINK = "/etc/systemd/system/multi-user.target.wants/bundlegen-firstboot.service"
 SETTINGS = "/etc/bundlegen/firstboot.conf"
@@ -228,7 +230,7 @@ def test_it_waits_for_the_bundle(image: Image) -> None:
     """It is not there at first; and the message says so once."""
     image.settings(WAIT="forever")
     place = image.bundle("waiting.txt", Payload())
-    late = f"sleep 4; mv {FOLDER}/waiting.txt {FOLDER}/infra0.run"
+    late = f"sleep 1; mv {FOLDER}/waiting.txt {FOLDER}/infra0.run"
     image.host.spawn("python", "-c", f"import subprocess; subprocess.run(['/bin/bash', '-c', {late!r}])")
     done = image.boot()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -315,9 +317,6 @@ def test_without_settings(image: Image) -> None:
     assert image.boot().returncode == 0
 
 
-KILLED_AT = 9  # moments of a first boot
-
-
 def test_killed_at_any_step_the_next_boot_finishes(image: Image) -> None:
     host = image.host
     content = image.bundle("infra0.run", Payload()).read_bytes()
@@ -325,9 +324,11 @@ def test_killed_at_any_step_the_next_boot_finishes(image: Image) -> None:
     done = host.run_armed(image.copy, "firstboot")
     assert done.returncode == 0, done.stderr
     calls = host.disarm()
-    starts = [number for number, call in enumerate(calls) if "transaction" in call]
-    step = (len(calls) - starts[0]) // KILLED_AT
-    for point in range(starts[0] + 1, len(calls) + 1, step):
+    first = next(number for number, call in enumerate(calls) if "transaction" in call)
+    # the steps are those of an install, see test_interruptions.py
+    points = stops(calls, first)[:: figures.of(5, 1)]
+    assert len(points) >= 9
+    for point in points:
         assert host.run(f"{STATE}/bundle", "uninstall").returncode == 0
         for folder in host.path("/var/lib").glob("etcd*"):
             shutil.rmtree(folder)

@@ -1,6 +1,7 @@
 """Stopped at any moment, by anything: the next run finishes or undoes it, and nothing is lost.
 
-What may change the host goes through a command, so the moment before each command is a step boundary.
+What may change the host goes through a command, so the moment before each command is a step boundary; which of them
+are taken, steps.py decides.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pytest
 
 from tests.shell.payload import HEALTH, KUBEADM_CONFIG, KUBELET_CONFIG, PKI, STATE, Payload
 from tests.shell.sandbox import Sandbox, Tree
+from tests.shell.steps import stops
 
 OLD_DROP_IN = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
 SHARES = 3  # of the points to be killed at, so that processors can divide the work
@@ -50,12 +52,9 @@ def remove_moved_data(host: Sandbox) -> None:
         shutil.rmtree(folder)
 
 
-def boundaries(calls: list[str], stride: int) -> list[int]:
-    """Numbers of the calls to stop at: each one of the part that touches the system, and some of those before."""
-    system = next(number for number, call in enumerate(calls) if call == "systemctl daemon-reload")
-    first = next(number for number, call in enumerate(calls) if "transaction" in call)
-    chosen = [*range(first, system, 10), *range(system, len(calls))]
-    return [number + 1 for number in chosen[::stride] if not calls[number].startswith("systemctl show")]
+def boundaries(calls: list[str], stride: int = 1) -> list[int]:
+    """Numbers of the calls to stop at, once the journal has begun: every step, or some of them."""
+    return stops(calls, next(number for number, call in enumerate(calls) if "transaction" in call))[::stride]
 
 
 class Course:
@@ -122,7 +121,7 @@ def course(host: Sandbox) -> Course:
 
 @pytest.mark.parametrize("share", range(SHARES))
 def test_killed_at_any_step(course: Course, share: int) -> None:
-    points = boundaries(course.calls, 1)
+    points = boundaries(course.calls)
     for number, point in enumerate(points[share::SHARES]):
         assert course.stop_at(point, "kill") == -9 or course.calls[point - 1].split()[0] in ("rm", "rmdir")
         if number % 2:
@@ -149,7 +148,7 @@ def test_disk_full_or_read_only(course: Course, action: str) -> None:
 
 @pytest.mark.parametrize("action", ["interrupt", "hang-up"])
 def test_a_signal_undoes_everything_at_once(course: Course, action: str) -> None:
-    points = boundaries(course.calls, 5)
+    points = boundaries(course.calls, 4)
     undone = 0
     for point in points:
         code = course.stop_at(point, action)
@@ -171,7 +170,7 @@ def test_an_interrupted_rollback_is_finished(course: Course) -> None:
     calls = host.disarm()
     course.is_as_before("after an undisturbed rollback")
     first = next(number for number, call in enumerate(calls) if call.startswith("sync") and "journal" in call)
-    points = range(first + 1, len(calls), 6)
+    points = stops(calls, first)[::3]
     for number, point in enumerate(points):
         assert host.run(course.folder, "install").returncode == 0
         host.arm(point, "kill")

@@ -184,6 +184,8 @@ drop_journal() {
 # tidy_state: nothing of ours is left but receipts.
 tidy_state() {
   rm -rf -- "${STATE}/undone"
+  # of a run that was killed before it had written a word
+  rmdir -- "${STATE}/transaction/kept" "${STATE}/transaction" 2> /dev/null || true
   rmdir -- "${STATE}/generations" "${STATE}/bundle" "${STATE}" "${STATE%/*}" 2> /dev/null || true
 }
 
