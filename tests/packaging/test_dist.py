@@ -13,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-untyped]
 
+from tests import figures
 from tests.building import PROGRAM
 from tests.lint.tree import ROOT
 from tests.needs import WITH_SIGNALS
@@ -189,15 +191,49 @@ def test_it_builds_the_same_bytes_as_the_checkout(program: Path, tmp_path: Path)
     subprocess.run(["diff", "-r", *documents, tmp_path / "one", tmp_path / "two"], check=True)
 
 
-def test_it_passes_the_command_line_tests(program: Path) -> None:
+# The journeys taken through the program for every day, in as many processes: what packing could break (modules loaded
+# when asked for, templates, makeself and the bill of its stubs, other programs, signals, terminals, codes of exit).
+JOURNEYS: dict[str, tuple[str, ...]] = {
+    "build": (
+        "build::test_the_change_folder_is_private_and_complete",
+        "build::test_every_kind_of_cluster_builds_and_verifies[22-kubeadm]",
+        "build::test_building_again_changes_nothing",
+        "build_mishaps::test_a_signal_leaves_nothing_half_made[2-130]",
+    ),
+    "images": (
+        "build_mishaps::test_progress_is_for_terminals",
+        "images::test_bundles_carry_plain_archives_and_a_list_of_what_is_in_them",
+        "images::test_makeselfs_own_switches_work_and_the_same_bytes_come_again",
+        "images::test_images_prints_commands_that_save_just_what_is_needed",
+    ),
+    "record": (
+        "record_build::test_parts_are_small_private_and_make_the_bundle_again",
+        "record_build::test_reconcile_names_what_is_wrong_in_a_table_and_as_json",
+        "record_build::test_the_schema_of_a_record",
+        "trust_diff::test_for_machines",
+    ),
+    "trust": (
+        "trust_seal::test_reviewers_need_no_code",
+        "trust_sign::test_the_documented_commands",
+        "trust_sign::test_the_passphrase_is_asked_for_on_the_terminal",
+        "trust_verify::test_audit",
+    ),
+}
+# With --long, all of them, a process for each file.
+CHOICE = {name: (name,) for name in COMMANDS} if figures.long else JOURNEYS
+
+
+@pytest.mark.parametrize("name", CHOICE)
+def test_it_passes_the_command_line_tests(program: Path, name: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_") and name != "CI"}
+    tests = [f"tests/integration/test_{file}.py{sign}{test}" for file, sign, test in _parted(CHOICE[name])]
     # Not below this test's own folder: the tests make sockets, whose names must be short.
     with tempfile.TemporaryDirectory(prefix="bundlegen-test.") as folder:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"),
                 *("--basetemp", f"{folder}/t"),
-                *(f"tests/integration/test_{name}.py" for name in COMMANDS),
+                *tests,
             ],
             cwd=ROOT, env={**environment, "BUNDLEGEN_PROGRAM": str(program)}, capture_output=True, text=True,
             check=False,
@@ -205,7 +241,12 @@ def test_it_passes_the_command_line_tests(program: Path) -> None:
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
     passed = re.search(r"([0-9]+) passed", done.stdout)
     assert passed
-    assert int(passed[1]) > 150
+    # each of those named, and of a whole file no fewer than it has had
+    assert int(passed[1]) == len(tests) if not figures.long else int(passed[1]) >= 10
+
+
+def _parted(names: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    return (name.partition("::") for name in names)
 
 
 @pytest.mark.parametrize(
