@@ -98,6 +98,23 @@ def test_to_an_earlier_change(member: Sandbox) -> None:
     assert (receipt["verb"], receipt["outcome"]) == ("rollback", "rolled-back")
 
 
+def test_killed_between_two_changes_it_goes_on_to_the_one_that_was_asked_for(member: Sandbox) -> None:
+    first = member.tree()
+    assert member.install(configure("2-configure")).returncode == 0
+    folder = member.unpack(configure("3-configure"))
+    assert member.run(folder, "install").returncode == 0
+    member.arm(12, "kill")
+    member.run_armed(folder, "rollback", "--to", "create", "--yes")
+    member.disarm()
+    # both say that they are being undone, and neither is forgotten yet
+    journals = member.path(f"{STATE}/generations").glob("*/journal")
+    assert sum("\nundo\n" in journal.read_text() for journal in journals) == 2
+    done = member.run(folder, "rollback")
+    assert done.returncode == 0, done.stderr
+    assert "An earlier run was interrupted while undoing; finishing that." in done.stdout
+    assert member.tree() == first
+
+
 @pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("no", 2), ("", 2)])
 def test_to_an_earlier_change_with_an_answer(member: Sandbox, answer: str, code: int) -> None:
     assert member.install(configure()).returncode == 0

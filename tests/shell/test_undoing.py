@@ -186,6 +186,16 @@ def test_what_somebody_changed_afterwards_is_kept(host: Sandbox, mode: str) -> N
     assert not host.path(POD).exists()
 
 
+def test_its_data_is_not_touched_before_etcd_has_ended(host: Sandbox) -> None:
+    assert host.install(Payload()).returncode == 0
+    pid = host.stubbed("etcd-pid").strip()
+    host.stub("kubelet-pace", "2 0")
+    done = host.install(Payload(), "uninstall")
+    assert done.returncode == 0, done.stderr
+    assert "waiting for etcd to stop" in done.stdout
+    assert not host.path(f"/proc/{pid}").exists()
+
+
 def test_a_data_folder_that_was_there_stays(host: Sandbox) -> None:
     """A mount point, say: what is in it is moved aside within it."""
     host.path("/var/lib/etcd/lost+found").mkdir(parents=True)
