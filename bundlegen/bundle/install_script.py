@@ -16,6 +16,8 @@ PARTS: Final[tuple[str, ...]] = (
     "header.sh",
     "main.sh",
     "core/usage.sh",
+    "core/numbers.sh",
+    "core/text.sh",
     "core/log.sh",
     "core/files.sh",
     "core/lock.sh",

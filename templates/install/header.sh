@@ -47,7 +47,7 @@ clean_environment() {
   CALLER_TMPDIR=${TMPDIR-}
   # said by the stub, or by anybody: what is read there is checked before it is used
   BUNDLE_FILE=${BUNDLEGEN_FILE-} IMAGES_AT=${BUNDLEGEN_IMAGES_AT-}
-  [[ ${BUNDLE_FILE} == /* ]] || BUNDLE_FILE=''
+  [[ ${BUNDLE_FILE} == /* && ${IMAGES_AT} =~ ^(0|[1-9][0-9]{0,14})$ ]] || BUNDLE_FILE='' IMAGES_AT=0
   for name in $(compgen -e); do
     [[ ${name} == TERM ]] || export -n "${name?}" 2> /dev/null || true
   done

@@ -69,13 +69,13 @@ image_stream() {
 archive_kib() {
   local size=''
   if [[ -f ${HERE}/$1 ]]; then
-    size=$(stat -c %s -- "${HERE}/$1")
+    size=$(stat -c %s -- "${HERE}/$1" || true)
   elif [[ -n ${PIECES_IN} ]]; then
     read -r _ _ size _ < <(piece "${PIECES_IN}" "${PIECES_START}" "$1" 2> /dev/null | head -c 65536 2> /dev/null \
       | gzip -dc 2> /dev/null | tar -tvf - 2> /dev/null) || true
   fi
   # a piece that is not at hand yet: images do not shrink to less than a quarter
-  [[ ${size} =~ ^[0-9]+$ ]] || size=$((PIECE_SIZE[$1] * 4))
+  number size "${size}" || size=$((${PIECE_SIZE[$1]} * 4))
   printf '%d' $(((size + 1023) / 1024))
 }
 

@@ -102,7 +102,7 @@ check_clock() {
 # database_kib: how large etcd's database is already.
 database_kib() {
   local size
-  size=$(stat -c %s -- "${CONF[DATA_DIR]}/member/snap/db" 2> /dev/null) || size=0
+  number size "$(stat -c %s -- "${CONF[DATA_DIR]}/member/snap/db" 2> /dev/null || true)" || true
   printf '%d' "$((size / 1024))"
 }
 
@@ -122,13 +122,14 @@ check_disk() {
   done
   mapfile -t available < <(df --block-size=1K --output=avail -- "${folders[@]}")
   for index in "${!needs[@]}"; do
-    path=${needs[index]% *} size=${needs[index]#* } free=$((available[index + 1]))
+    path=${needs[index]% *} size=${needs[index]#* }
     running || [[ ${path} != "${CONF[DATA_DIR]}" ]] || continue
+    number free "${available[index + 1]//[[:space:]]/}" || true
     ((free >= size)) || short+=" ${path} ($((free / 1024)) MiB free, $(((size + 1023) / 1024)) MiB needed);"
   done
   if [[ -n ${short} ]]; then
     verdict disk failed "too little disk space for${short%;}" "Make room there, then run this again."
-  elif running && ((free = available[3], quota -= $(database_kib), free < quota)); then
+  elif running && number free "${available[3]//[[:space:]]/}" && ((quota -= $(database_kib), free < quota)); then
     verdict disk warning "only $((free / 1024)) MiB free for ${CONF[DATA_DIR]}" "etcd's database may grow by $((quota / 1024)) MiB (quota-backend-bytes)."
   else
     verdict disk ok "enough disk space"

@@ -30,10 +30,10 @@ check_newcomer() {
 
 # own_entry LIST: what a member list says of this member.
 own_entry() {
-  local body=${1#*'"members"'} entry url
+  local body entry url
   url="\"https://$(bracketed "${CONF[ADDRESS]}"):${CONF[PEER_PORT]}\""
-  while [[ ${body} == *'"ID"'* ]]; do
-    body=${body#*'"ID"'}
+  after '"members"' "$1" body || return 1
+  while after '"ID"' "${body}" body; do
     entry=${body%%'"ID"'*}
     [[ ${entry} == *"${url}"* ]] || continue
     printf '%s' "${entry}"

@@ -149,20 +149,19 @@ ask_voters() {
 # knows_leader ADDRESS: does this member take part in a quorum?
 knows_leader() {
   local leader
-  take_reply "$(client_request "$1" POST /v3/maintenance/status '{}')" && [[ ${HTTP_STATUS} == 200 ]] || return 1
-  leader=$(json_field leader "${HTTP_BODY}") && [[ ${leader} =~ ^[1-9][0-9]{0,19}$ ]]
+  client_ask "$1" POST /v3/maintenance/status '{}' && [[ ${HTTP_STATUS} == 200 ]] || return 1
+  leader=$(json_field leader "${HTTP_BODY}") && [[ ${leader} != 0 ]] && is_id "${leader}"
 }
 
 # read_members ADDRESS: sets LISTED and LISTED_COUNT by the member list of this member. One that has never started has
 # no name, and counts.
 read_members() {
   local rest one name='"name":"([A-Za-z0-9._-]+)"' kind
-  take_reply "$(client_request "$1" POST /v3/cluster/member/list '{}')" && [[ ${HTTP_STATUS} == 200 ]] || return 1
+  client_ask "$1" POST /v3/cluster/member/list '{}' && [[ ${HTTP_STATUS} == 200 ]] || return 1
   rest=${HTTP_BODY}
   [[ ${rest} == *'"ID":'* ]] || return 1
   LISTED=() LISTED_COUNT=0
-  while [[ ${rest} == *'"ID":'* ]]; do
-    rest=${rest#*'"ID":'}
+  while after '"ID":' "${rest}" rest; do
     one=${rest%%'"ID":'*} kind=voter
     [[ ${one} != *'"isLearner":true'* ]] || kind=learner
     [[ ${kind} == learner ]] || LISTED_COUNT=$((LISTED_COUNT + 1))

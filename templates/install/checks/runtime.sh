@@ -122,7 +122,7 @@ check_cgroup_driver() {
   local driver='' lines set in_toml=false
   running || return 0
   runtime_setting lines lines
-  if ((${lines:-0} == 0)); then
+  if ! number lines "${lines}" || ((lines == 0)); then
     driver=''
   elif runtime_is containerd; then
     runtime_setting SystemdCgroup set

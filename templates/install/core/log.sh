@@ -1,29 +1,37 @@
 # shellcheck shell=bash
-# Messages: what, why, what to do. Results go to standard output, problems to standard error; with --json
+# Messages: what, why, what to do; a line each, see printable. Results go to standard output, problems to standard error; with --json
 # standard output belongs to the one JSON document.
 
 FAILURE='' # the first error of this run, for the receipt
 
 say() {
+  printable "$*"
   if [[ ${JSON} == yes ]]; then
-    printf '%s\n' "$*" >&2 || true
+    printf '%s\n' "${PRINTABLE}" >&2 || true
   else
-    printf '%s\n' "$*" || true
+    printf '%s\n' "${PRINTABLE}" || true
   fi
 }
 
+# warn MESSAGE [WHAT TO DO]
 warn() {
-  printf 'warning: %s\n' "$*" >&2 || true
+  printable "$1"
+  printf 'warning: %s\n' "${PRINTABLE}" >&2 || true
+  [[ -n ${2-} ]] || return 0
+  printable "$2"
+  printf '         %s\n' "${PRINTABLE}" >&2 || true
 }
 
 # complain MESSAGE [WHAT TO DO]...
 complain() {
   local line
   [[ -n ${FAILURE} ]] || FAILURE=$1
-  printf 'error: %s\n' "$1" >&2 || true
+  printable "$1"
+  printf 'error: %s\n' "${PRINTABLE}" >&2 || true
   shift
   for line in "$@"; do
-    printf '       %s\n' "${line}" >&2 || true
+    printable "${line}"
+    printf '       %s\n' "${PRINTABLE}" >&2 || true
   done
 }
 

@@ -54,10 +54,7 @@ print_trouble() {
   for index in "${!CHECK_NAME[@]}"; do
     case ${CHECK_VERDICT[index]} in
       failed) complain "${CHECK_NAME[index]}: ${CHECK_TEXT[index]}" ${CHECK_HINT[index]:+"${CHECK_HINT[index]}"} ;;
-      warning)
-        warn "${CHECK_NAME[index]}: ${CHECK_TEXT[index]}"
-        [[ -z ${CHECK_HINT[index]} ]] || printf '         %s\n' "${CHECK_HINT[index]}" >&2
-        ;;
+      warning) warn "${CHECK_NAME[index]}: ${CHECK_TEXT[index]}" "${CHECK_HINT[index]}" ;;
       *) ;;
     esac
   done

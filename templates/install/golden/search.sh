@@ -53,12 +53,14 @@ time_is_up() {
 
 # find_bundle: sets CHOSEN; waits for it as long as WAIT says. Two different ones are one too many at once.
 find_bundle() {
-  local start=${SECONDS} told='' seen
+  local start=${SECONDS} told='' seen line
   say "Looking for this machine's bundle $(places) ..."
   while true; do
     look
     seen=$(candidates)
-    [[ ${seen} == "${told}" ]] || say "${seen:-  nothing is there any more}"
+    [[ ${seen} == "${told}" ]] || while IFS= read -r line; do
+      say "${line}"
+    done <<< "${seen:-  nothing is there any more}"
     told=${seen}
     one_of_mine
     [[ -z ${CHOSEN} ]] || return 0
@@ -139,7 +141,7 @@ only_roots() {
   local path facts
   for path in "$1" "${1%/*}"; do
     facts=$(stat -c '%u %a' -- "${path}") || return 1
-    [[ ! -L ${path} && ${facts%% *} == 0 && $((8#${facts##* } & 8#22)) -eq 0 ]] || return 1
+    [[ ! -L ${path} && ${facts} =~ ^0\ [0-7]*[0145][0145]$ ]] || return 1
   done
 }
 

@@ -62,10 +62,9 @@ STATUS_REVISION='' STATUS_INDEX=''
 
 # own_status: the revision and the index that this member has reached; fails if it does not tell.
 own_status() {
-  local number='^(0|[1-9][0-9]{0,19})$'
   client_post /v3/maintenance/status '{}' && [[ ${HTTP_STATUS} == 200 ]] || return 1
   STATUS_REVISION=$(json_field revision "${HTTP_BODY}") && STATUS_INDEX=$(json_field raftIndex "${HTTP_BODY}") || return 1
-  [[ ${STATUS_REVISION} =~ ${number} && ${STATUS_INDEX} =~ ${number} ]]
+  is_id "${STATUS_REVISION}" && is_id "${STATUS_INDEX}"
 }
 
 # health_data: what may not start, and what must not be believed.

@@ -8,11 +8,6 @@ has_log() {
   log_file "${ROOT}${CONF[DATA_DIR]}" "${CONF[WAL_DIR]:+${ROOT}${CONF[WAL_DIR]}}" > /dev/null
 }
 
-# is_higher ONE OTHER: decimal numbers that may be greater than bash can count.
-is_higher() {
-  ((${#1} > ${#2})) || { ((${#1} == ${#2})) && [[ $1 > $2 ]]; }
-}
-
 # whose_log: LOG_MEMBER and LOG_CLUSTER of the log here; fails without one that tells.
 whose_log() {
   local file

@@ -2,8 +2,6 @@
 # Do the members agree? etcd itself does not ask: two histories of one cluster look healthy to each of its members. So
 # every member is asked for what it is and, at one revision, for the hash of all that it holds.
 
-readonly ANSWER_BYTES=65536
-readonly NUMBER='^(0|[1-9][0-9]{0,19})$'
 DIVERGED=no           # do members hold different data, or less than they have held?
 declare -A REPLY=()   # name: the body of its answer; empty: none
 declare -A REPLIED=() # name: the status of its answer
@@ -14,12 +12,12 @@ ask_all() {
   local -A fds=()
   REPLY=() REPLIED=()
   while read -r name; do
-    exec {fd}< <(client_request "$(member_address "${name}")" POST "$1" "$2" | head -c "${ANSWER_BYTES}")
+    exec {fd}< <(client_request "$(member_address "${name}")" POST "$1" "$2")
     fds[${name}]=${fd}
   done < <(member_names)
   for name in "${!fds[@]}"; do
     fd=${fds[${name}]}
-    IFS= read -r -d '' -u "${fd}" text || true
+    IFS= read -r -d '' -n "${ANSWER_BYTES}" -u "${fd}" text || true
     exec {fd}<&-
     take_reply "${text}" || true
     REPLIED[${name}]=${HTTP_STATUS} REPLY[${name}]=${HTTP_BODY}
@@ -29,7 +27,7 @@ ask_all() {
 # number_of NAME FIELD: a number in that member's answer; nothing where it gives none.
 number_of() {
   local value
-  value=$(json_field "$2" "${REPLY[$1]}") && [[ ${value} =~ ${NUMBER} ]] || return 0
+  value=$(json_field "$2" "${REPLY[$1]}") && is_id "${value}" || return 0
   printf '%s' "${value}"
 }
 
@@ -111,9 +109,8 @@ agree_members() {
     [[ ! ${REPLY[${name}]} =~ \"isLearner\":\ ?true ]] || text+=" ${name} is a learner, without a vote;"
   done < <(member_names)
   if client_post /v3/cluster/member/list '{}' && [[ ${HTTP_STATUS} == 200 ]]; then
-    body=${HTTP_BODY#*'"members"'}
-    while [[ ${body} == *'"ID"'* ]]; do
-      body=${body#*'"ID"'}
+    after '"members"' "${HTTP_BODY}" body || body=''
+    while after '"ID"' "${body}" body; do
       entry=${body%%'"ID"'*}
       [[ ${entry} == *'"clientURLs"'* ]] || text+=" $(listed_name "${entry}") has never started;"
     done

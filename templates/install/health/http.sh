@@ -5,6 +5,8 @@
 HTTP_STATUS='' # three digits, or empty: no answer
 HTTP_BODY=''
 readonly HTTP_SECONDS=6
+# No answer that is needed is longer; what is asked may be nothing of ours, and go on for ever.
+readonly ANSWER_BYTES=65536 METRICS_BYTES=1048576
 
 # take_reply TEXT: status and body of a whole HTTP reply.
 take_reply() {
@@ -13,18 +15,24 @@ take_reply() {
   HTTP_BODY=''
   [[ $1 =~ ${status} ]] || return 1
   HTTP_STATUS=${BASH_REMATCH[1]}
-  HTTP_BODY=${1#*$'\r\n\r\n'}
+  after $'\r\n\r\n' "$1" HTTP_BODY || true
 }
 
-# metrics_get PATH: from METRICS_URL.
-metrics_get() {
-  local authority=${CONF[METRICS_URL]#http://} host reply
+# metrics_request PATH: the raw reply of METRICS_URL, on standard output.
+metrics_request() {
+  local authority=${CONF[METRICS_URL]#http://} host
   host=${authority%:*}
   host=${host#[}
   # shellcheck disable=SC2016  # the inner shell expands its own arguments
-  reply=$(timeout "${HTTP_SECONDS}" /bin/bash -p -c \
-    'exec 3<> "/dev/tcp/$1/$2" && printf "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n" "$3" >&3 && cat <&3' \
-    _ "${host%]}" "${authority##*:}" "$1" 2> /dev/null) || true
+  exec timeout "${HTTP_SECONDS}" /bin/bash -p -c \
+    'exec 3<> "/dev/tcp/$1/$2" && printf "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n" "$3" >&3 && exec cat <&3' \
+    _ "${host%]}" "${authority##*:}" "$1" 2> /dev/null
+}
+
+# metrics_get PATH: takes what is replied there.
+metrics_get() {
+  local reply=''
+  IFS= read -r -d '' -n "${METRICS_BYTES}" reply < <(metrics_request "$1") || true
   take_reply "${reply}"
 }
 
@@ -64,9 +72,16 @@ client_request() {
     | tls "$1" 2> /dev/null || true
 }
 
+# client_ask ADDRESS METHOD PATH [JSON]: takes what is replied.
+client_ask() {
+  local reply=''
+  IFS= read -r -d '' -n "${ANSWER_BYTES}" reply < <(client_request "$@") || true
+  take_reply "${reply}"
+}
+
 # client_post PATH JSON: from this host's own member.
 client_post() {
-  take_reply "$(client_request "${CONF[ADDRESS]}" POST "$1" "$2")"
+  client_ask "${CONF[ADDRESS]}" POST "$1" "$2"
 }
 
 # tls_complaint ADDRESS: why a connection fails, in openssl's words.
@@ -90,8 +105,7 @@ json_field() {
 
 # metric NAME: its value in HTTP_BODY, after `metrics_get /metrics`.
 metric() {
-  local rest=$'\n'${HTTP_BODY}
-  [[ ${rest} == *$'\n'"$1 "* ]] || return 1
-  rest=${rest#*$'\n'"$1 "}
+  local rest
+  after $'\n'"$1 " $'\n'"${HTTP_BODY}" rest || return 1
   printf '%s' "${rest%%$'\n'*}"
 }

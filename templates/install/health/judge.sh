@@ -24,7 +24,7 @@ each_etcd() {
   done
 }
 
-# newest_logs: "FOLDER NUMBER" for the logs of each Pod of etcd; kubelet numbers them by start.
+# newest_logs: "NUMBER FOLDER" for the logs of each Pod of etcd; kubelet numbers them by start.
 newest_logs() {
   local folder file number newest
   for folder in "${POD_LOGS}"/kube-system_etcd-*/etcd; do
@@ -35,7 +35,7 @@ newest_logs() {
       [[ -f ${file} && ${number} =~ ^(0|[1-9][0-9]{0,8})$ ]] || continue
       ((number <= newest)) || newest=${number}
     done
-    ((newest < 0)) || printf '%s %d\n' "${folder}" "${newest}"
+    ((newest < 0)) || printf '%d %s\n' "${newest}" "${folder}"
   done
 }
 
@@ -46,7 +46,7 @@ note_etcd() {
   while read -r etcd; do
     [[ -n ${1-} ]] && ! started_before "${etcd#*:}" "$1" || RAN_BEFORE+="${etcd} "
   done < <(each_etcd)
-  while read -r folder number; do
+  while read -r number folder; do
     LOGS[${folder}]=${number}
   done < <(newest_logs)
 }
@@ -102,7 +102,7 @@ started_before() {
   while read -r word boot; do
     [[ ${word} != btime ]] || break
   done < /proc/stat
-  [[ ${boot} =~ ^[0-9]+$ ]] && ((boot + $1 / TICKS < $2))
+  is_number "${boot}" && is_number "$1" && is_number "$2" && ((boot + $1 / TICKS < $2))
 }
 
 # is_right PID:START: by its flags if these have changed; otherwise it must be another one.
@@ -120,7 +120,7 @@ forget_newborn() {
   while read -r etcd; do
     NEWBORN+="${etcd} "
   done < <(each_etcd)
-  while read -r folder number; do
+  while read -r number folder; do
     LOGS[${folder}]=${number}
   done < <(newest_logs)
 }
@@ -145,7 +145,7 @@ find_right() {
 # processes that were seen, where logs are kept elsewhere.
 ended() {
   local folder number starts=0 seen=0 running=0 etcd
-  while read -r folder number; do
+  while read -r number folder; do
     starts=$((starts + number - ${LOGS[${folder}]--1}))
   done < <(newest_logs)
   for etcd in ${SEEN}; do

@@ -79,7 +79,7 @@ ask_members() {
   done
   for name in "${!fds[@]}"; do
     fd=${fds[${name}]}
-    IFS= read -r -d '' -u "${fd}" reply || true
+    IFS= read -r -d '' -n "${ANSWER_BYTES}" -u "${fd}" reply || true
     exec {fd}<&-
     if ! take_reply "${reply}"; then
       MEMBER_STATE[${name}]=silent
@@ -129,7 +129,8 @@ start_progress() {
 progress() {
   local elapsed=$1
   if [[ -t 1 && ${JSON} == no ]]; then
-    printf '\r  %3d s: %-72.72s' "${elapsed}" "$2" || true
+    printable "$2"
+    printf '\r  %3d s: %-72.72s' "${elapsed}" "${PRINTABLE}" || true
   elif ((elapsed / 30 > PROGRESS_SHOWN)); then
     PROGRESS_SHOWN=$((elapsed / 30))
     say "  ${elapsed} s: $2"

@@ -48,16 +48,15 @@ health_files() {
 
 health_expiry() {
   local path line first='' first_path='' days moment index
-  local -a paths=() lines=() ends
+  local -a paths=() ends=()
   for path in "${ENTRY_PATH[@]}"; do
     [[ ${path} == *.crt && -f ${path} ]] || continue
-    if ! line=$(openssl x509 -noout -enddate -in "${path}" 2> /dev/null); then
+    if ! line=$(openssl x509 -noout -enddate -in "${path}" 2> /dev/null) || ! openssl_time "${line#notAfter=}" moment; then
       verdict expiry failed "${path} is not a certificate" "Run the bundle again: it puts the right one back."
       return 0
     fi
-    paths+=("${path}") lines+=("${line#notAfter=}")
+    paths+=("${path}") ends+=("${moment}")
   done
-  mapfile -t ends < <(printf '%s\n' ${lines[@]+"${lines[@]}"} | date -u -f - +%s)
   for index in "${!paths[@]}"; do
     [[ -n ${first} ]] && ((ends[index] >= first)) || first=${ends[index]} first_path=${paths[index]}
   done
@@ -150,12 +149,10 @@ next_step() {
 
 # listed_members: how many members etcd itself knows; prints nothing if it cannot be asked.
 listed_members() {
-  local body rest count=0
+  local body count=0
   client_post /v3/cluster/member/list '{}' && [[ ${HTTP_STATUS} == 200 ]] || return 1
   body=${HTTP_BODY}
-  while [[ ${body} == *'"peerURLs"'* ]]; do
-    rest=${body#*'"peerURLs"'}
-    body=${rest}
+  while after '"peerURLs"' "${body}" body; do
     count=$((count + 1))
   done
   printf '%d' "${count}"
@@ -163,7 +160,7 @@ listed_members() {
 
 # health_depth: what only a member with a leader can tell.
 health_depth() {
-  local count leader alarm size
+  local count leader alarm size version
   if ! count=$(listed_members); then
     verdict member-list warning "etcd's member list could not be read over HTTP" "etcdctl member list shows it."
   elif ((count != $(member_count))); then
@@ -178,10 +175,14 @@ health_depth() {
   else
     verdict alarms ok "no alarm"
   fi
-  if client_post /v3/maintenance/status '{}' && leader=$(json_field leader "${HTTP_BODY}") && [[ ${leader} != 0 ]]; then
-    size=$(json_field dbSize "${HTTP_BODY}") || size=0
-    verdict leader ok "the cluster has a leader (member $(printf '%x' "${leader}")); etcd $(json_field version "${HTTP_BODY}")"
-    verdict database ok "the database holds $((size / 1024)) KiB"
+  if client_post /v3/maintenance/status '{}' && leader=$(json_field leader "${HTTP_BODY}") && [[ ${leader} != 0 ]] && is_id "${leader}"; then
+    version=$(json_field version "${HTTP_BODY}") && [[ ${version} =~ ^[0-9A-Za-z.+-]{1,40}$ ]] || version='of an unknown version'
+    verdict leader ok "the cluster has a leader (member $(printf '%x' "${leader}")); etcd ${version}"
+    if number size "$(json_field dbSize "${HTTP_BODY}" || true)"; then
+      verdict database ok "the database holds $((size / 1024)) KiB"
+    else
+      verdict database warning "this member does not say how much its database holds"
+    fi
   else
     verdict leader warning "this member could not tell its leader"
   fi

@@ -35,7 +35,9 @@ confirm_health() {
 }
 
 not_healthy() {
-  die "${EXIT_FAILED}" "etcd did not become healthy: ${REASON}" "kubelet's last words:" "$(kubelet_log 8)"
+  local -a words
+  mapfile -t words < <(kubelet_log 8)
+  die "${EXIT_FAILED}" "etcd did not become healthy: ${REASON}" "kubelet's last words:" ${words[@]+"${words[@]}"}
 }
 
 # stays: does the etcd that was judged serve still, a moment later? What kubelet is about to stop does not.
@@ -60,7 +62,7 @@ expect_return() {
   [[ -z ${ROOT} && ${kept} != absent ]] || return 0
   note_etcd
   read -r _ _ ORIGINAL _ <<< "$(journal_line "${!#}" begin || true)"
-  [[ ${ORIGINAL} =~ ^[0-9]{1,12}$ ]] || ORIGINAL=0
+  number ORIGINAL "${ORIGINAL}" || true
   if [[ -n ${kept} && $(sha256 "${kept}") != "$(sha256 "${pod}")" ]]; then
     await_another "${pod}" "${kept}"
   elif [[ ${kept_ca} != absent && $(sha256 "${kept_ca}") != "$(sha256 "${ca}")" ]]; then

@@ -75,7 +75,7 @@ start_kubelet() {
     ! in_first_boot || order+=(--job-mode=ignore-dependencies)
     systemctl ${order[@]+"${order[@]}"} restart kubelet.service \
       || die "${EXIT_FAILED}" "kubelet did not start" "Its last words: $(kubelet_log 5)"
-    RESTARTS_BEFORE=$(unit_property NRestarts) || RESTARTS_BEFORE=0
+    number RESTARTS_BEFORE "$(unit_property NRestarts || true)" || true
     say "  restarted kubelet"
   fi
 }
@@ -89,8 +89,8 @@ kubelet_log() {
 # kubelet_gives_up: has it been restarted so often since we started it that waiting is pointless?
 kubelet_gives_up() {
   local restarts
-  restarts=$(unit_property NRestarts) || return 1
-  [[ ${restarts} =~ ^[0-9]+$ ]] && ((restarts >= RESTARTS_BEFORE + 5)) && [[ $(kubelet_active) != active ]]
+  number restarts "$(unit_property NRestarts || true)" || return 1
+  ((restarts >= RESTARTS_BEFORE + 5)) && [[ $(kubelet_active) != active ]]
 }
 
 # restore_kubelet ENABLED ACTIVE: as it was before; `activating` was a kubelet looping without a configuration.
@@ -128,7 +128,7 @@ start_time() {
   { read -r stat < "/proc/$1/stat"; } 2> /dev/null || return 1
   # the second field, the name in parentheses, may itself hold spaces and parentheses
   read -r -a fields <<< "${stat##*) }"
-  printf '%s' "${fields[19]}"
+  is_number "${fields[19]-}" && printf '%s' "${fields[19]}"
 }
 
 # etcd_processes: process ids of this member's etcd, found by its command line.

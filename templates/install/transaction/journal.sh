@@ -188,9 +188,11 @@ commit() {
 # close_transaction: a finished journal becomes the newest generation. If that fails, the next run does it.
 close_transaction() {
   local last=0 folder
-  for folder in "${STATE}"/generations/[0-9]*; do
-    [[ ! -d ${folder} ]] || last=${folder##*/}
-  done
+  while read -r folder; do
+    # the newest is the first
+    [[ -z ${folder} ]] || last=${folder##*/}
+    break
+  done < <(generations)
   printf -v folder '%s/generations/%04d' "${STATE}" $((10#${last} + 1))
   if mkdir -p -- "${STATE}/generations" && rm -rf -- "${STATE}"/transaction/manifest.* \
     && mv -T -- "${STATE}/transaction" "${folder}" && sync -- "${STATE}" "${STATE}/generations"; then

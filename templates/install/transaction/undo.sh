@@ -200,12 +200,12 @@ undo_all() {
   ((UNDO_TROUBLE == 0))
 }
 
-# generations: folders of finished journals, newest first.
+# generations: folders of finished journals, newest first. What is called otherwise is none.
 generations() {
   local folder
   local -a folders=()
   for folder in "${STATE}"/generations/[0-9]*; do
-    [[ ! -d ${folder} ]] || folders=("${folder}" "${folders[@]}")
+    [[ ! ${folder##*/} =~ ^[0-9]{4,9}$ || ! -d ${folder} ]] || folders=("${folder}" ${folders[@]+"${folders[@]}"})
   done
   printf '%s\n' ${folders[@]+"${folders[@]}"}
 }
