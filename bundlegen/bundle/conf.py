@@ -254,7 +254,7 @@ def shell() -> str:
 
 
 def shell_path() -> str:
-    """The pattern of a path, as image.sh holds it."""
+    """The pattern of a path, as install.sh holds it."""
     return f"# What the table of bundle.conf takes for a path.\nreadonly PATH_SHAPE='{_PATH}'\n"
 
 

@@ -23,6 +23,7 @@ PARTS: Final[tuple[str, ...]] = (
     "core/lock.sh",
     "core/verdicts.sh",
     "keys",
+    "path",
     "bundle/payload.sh",
     "bundle/pieces.sh",
     "bundle/unseal.sh",
@@ -40,6 +41,7 @@ PARTS: Final[tuple[str, ...]] = (
     "checks/preflight.sh",
     "transaction/journal.sh",
     "transaction/plan.sh",
+    "transaction/foreign.sh",
     "transaction/place.sh",
     "transaction/receipt.sh",
     "transaction/undo.sh",
@@ -68,7 +70,6 @@ A name without ``.sh`` is that of a table, see :data:`TABLES`.
 
 IMAGE_PARTS: Final[tuple[str, ...]] = (
     "golden/header.sh",
-    "path",
     "golden/hygiene.sh",
     "golden/findings.sh",
     "golden/identities.sh",

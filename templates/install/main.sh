@@ -81,6 +81,7 @@ settle_interrupted() {
     await_return
   elif journal_has "${journal}" commit; then
     JOURNAL=${journal}
+    must_be_readable "${journal}"
     before_install "${journal}"
     write_receipt 0 installed
     close_transaction
@@ -181,7 +182,8 @@ main() {
   load_pieces
   sweep_unpacked
   [[ ${VERB} == @(preflight|identify) ]] || need_root
-  [[ ${VERB} == identify ]] || stay_inside
+  stay_inside
+  [[ ${VERB} == @(preflight|identify) ]] || trust_state
   case ${VERB} in
     health | rollback | uninstall | identify | hygiene | firstboot) "do_${VERB}" ;;
     bake)

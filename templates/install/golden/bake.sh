@@ -168,8 +168,8 @@ unit_file() {
 # enable_unit NAME: what `systemctl enable` does to the files, by the unit's own [Install]; for want of a running
 # systemd, and so that each link can be undone.
 enable_unit() {
-  local file line section='' word
-  if ! file=$(unit_file "$1"); then
+  local file text line section='' word
+  if ! file=$(unit_file "$1") || ! text=$(followed "${file}"); then
     warn "there is no $1 in this system yet; it will be enabled at the first boot"
     return 0
   fi
@@ -187,7 +187,7 @@ enable_unit() {
         ;;
       *) ;;
     esac
-  done < "${ROOT}${file}"
+  done < "${text}"
 }
 
 # link PATH TARGET: a symbolic link, unless there is one already.

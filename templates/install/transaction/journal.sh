@@ -24,18 +24,19 @@ UNDO_WITH=''     # the function that takes back what an open one has done
 declare -A NOTED=()
 
 # Every word, with the shape of what follows it. A line of another shape means a damaged journal.
+readonly IMAGE_SHAPE='[A-Za-z0-9][A-Za-z0-9._:/@-]*'
 declare -rA JOURNAL_SHAPES=(
-  [begin]='[a-z]+ [0-9a-f]{64} [0-9]+( [a-z0-9-]+)?'
+  [begin]='[a-z]+ [0-9a-f]{64} [0-9]{1,12}( [a-z0-9-]+)?'
   [kubelet]='[a-z-]+ [a-z-]+'
-  [file]='[0-9]+ [0-7]{4,5} ([0-9a-f]{64}|link) /[^ ]+'
-  [absent]='/[^ ]+'
-  [folder]='/[^ ]+'
-  [data]='/[^ ]+'
-  [emptylog]='/[^ ]+'
-  [emptydata]='/[^ ]+'
-  [member]='/[^ ]+'
-  [image]='[^ ]+'
-  [tag]='[^ ]+ [^ ]+ [^ ]+'
+  [file]="[0-9]{1,9} [0-7]{4,5} ([0-9a-f]{64}|link) ${PATH_SHAPE}"
+  [absent]="${PATH_SHAPE}"
+  [folder]="${PATH_SHAPE}"
+  [data]="${PATH_SHAPE}"
+  [emptylog]="${PATH_SHAPE}"
+  [emptydata]="${PATH_SHAPE}"
+  [member]="${PATH_SHAPE}"
+  [image]="${IMAGE_SHAPE}"
+  [tag]="${IMAGE_SHAPE} ${IMAGE_SHAPE} ${IMAGE_SHAPE}"
   [undo]='' [units]='' [commit]=''
 )
 
@@ -87,6 +88,7 @@ begin_transaction() {
   mkdir -p -- "${JOURNAL}/kept"
   if interrupted; then
     mend_journal "${JOURNAL}"
+    must_be_readable "${JOURNAL}"
     journal_has "${JOURNAL}" kubelet || journal kubelet "$(kubelet_enabled)" "$(kubelet_active)"
     say "An earlier run of this bundle was interrupted; going on from there."
     read_noted
@@ -108,6 +110,13 @@ replaced() {
     return 0
   done < "${JOURNAL}/journal"
   return 1
+}
+
+# must_be_readable FOLDER: every line of its journal is one.
+must_be_readable() {
+  read_earlier "$1"
+  [[ -z ${NOT_READ} ]] || die "${EXIT_PREFLIGHT}" "${NOT_READ} is damaged, and says what there was before; nothing was changed" \
+    "Put back the file that it was, or build this system anew."
 }
 
 # mend_journal FOLDER: drops a torn last line, so that what is appended starts on a line of its own.
@@ -190,7 +199,7 @@ close_transaction() {
   local last=0 folder
   while read -r folder; do
     # the newest is the first
-    [[ -z ${folder} ]] || last=${folder##*/}
+    last=${folder##*/}
     break
   done < <(generations)
   printf -v folder '%s/generations/%04d' "${STATE}" $((10#${last} + 1))

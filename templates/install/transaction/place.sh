@@ -1,21 +1,6 @@
 # shellcheck shell=bash
 # Files to their places: kept, written beside, flushed, renamed. A reader sees the old or the new, whole.
 
-# stay_inside: a link in the tree of --root may lead out of it, to the files of the machine that we run on.
-stay_inside() {
-  local top path real
-  [[ -n ${ROOT} && ${ROOT} != /. ]] || return 0
-  top=$(readlink -e -- "${ROOT}")
-  for path in /run "${CONF[STATE_DIR]}/bundle" "${CONF[DATA_DIR]}" "${GOLDEN}" "${FIRSTBOOT_UNIT%/*}" "${FIRSTBOOT_SETTINGS%/*}" \
-    /etc/systemd/system/{multi-user.target.wants,kubelet.service.d} "${ENTRY_PATH[@]%/*}"; do
-    [[ ${path} == /* ]] || continue
-    real=$(readlink -m -- "${ROOT}${path}")
-    [[ ${real}/ == "${top%/}"/* ]] \
-      || die "${EXIT_PREFLIGHT}" "${path} leads out of ${ROOT} by a symbolic link, to ${real}; nothing was changed" \
-        "Work in the system itself instead of with --root, in a chroot for example."
-  done
-}
-
 # make_folder PATH: it and what is missing above it; each one noted, so that it goes again when undone.
 make_folder() {
   local path=$1 mode=0755

@@ -10,8 +10,6 @@ do_rollback() {
   local -a folders=() chosen=()
   take_lock
   mapfile -t folders < <(undoable)
-  # an empty line: there is none
-  [[ -n ${folders[0]} ]] || folders=()
   if pending_undo ${folders[@]+"${folders[@]}"}; then
     say "An earlier run was interrupted while undoing; finishing that."
     chosen=("${PENDING[@]}")
@@ -169,8 +167,8 @@ do_uninstall() {
   local -a folders=()
   take_lock
   mapfile -t folders < <(generations)
-  ! interrupted || folders=("${STATE}/transaction" ${folders[0]:+"${folders[@]}"})
-  finish_undo uninstall uninstalled "Nothing to uninstall: bundlegen has changed nothing on this host." ${folders[0]:+"${folders[@]}"}
+  ! interrupted || folders=("${STATE}/transaction" ${folders[@]+"${folders[@]}"})
+  finish_undo uninstall uninstalled "Nothing to uninstall: bundlegen has changed nothing on this host." ${folders[@]+"${folders[@]}"}
 }
 
 # finish_undo VERB OUTCOME NOTHING-TO-DO FOLDER...

@@ -207,7 +207,7 @@ generations() {
   for folder in "${STATE}"/generations/[0-9]*; do
     [[ ! ${folder##*/} =~ ^[0-9]{4,9}$ || ! -d ${folder} ]] || folders=("${folder}" ${folders[@]+"${folders[@]}"})
   done
-  printf '%s\n' ${folders[@]+"${folders[@]}"}
+  ((${#folders[@]} == 0)) || printf '%s\n' "${folders[@]}"
 }
 
 # undo_failed: after a failure or a signal in the middle of an install. Whatever comes of it, the run ends with EXIT_FAILED.
