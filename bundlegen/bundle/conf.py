@@ -50,7 +50,7 @@ _PATH: Final = "(/[.]{0,2}[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*)+"
 _NAME: Final = "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 _CLUSTER_ID: Final = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _NUMBER: Final = "(0|[1-9][0-9]{0,11})"  # as bash counts, to which 012 is ten
-_PORT: Final = "[0-9]{1,5}"
+_PORT: Final = "(0|[1-9][0-9]{0,4})"
 _ADDRESS: Final = "[0-9a-f.:]+"
 _CHANGE: Final = "(create|[1-9][0-9]{0,6}-[a-z][a-z-]{0,63})"
 _MEMBERS: Final = f"{_NAME}={_ADDRESS}( {_NAME}={_ADDRESS})*"
@@ -133,7 +133,7 @@ KEYS: Final = (
     Key("METRICS_ON", "loopback", "`loopback`, or `address`: the metrics port answers on the host's address as well",
         "(loopback|address)", lambda of: of.cluster.etcd.metrics_on, told="metrics port answers on", before="loopback"),
     Key("METRICS_URL", "http://127.0.0.1:2381", "this member's plain HTTP health endpoint",
-        r"http://([0-9.]+|\[[0-9a-f:]+\]):[0-9]{1,5}", lambda of: member.metrics_url(of.cluster, of.host), base=""),
+        rf"http://([0-9.]+|\[[0-9a-f:]+\]):{_PORT}", lambda of: member.metrics_url(of.cluster, of.host), base=""),
     Key("IMAGES_FILE", "",
         "empty: the images are on board, or there are none; `images.tar.gz`: in that file beside the bundle",
         "(images[.]tar[.]gz)?", lambda of: of.content.images_file, told="images carried in"),

@@ -55,7 +55,7 @@ def _counted(call: str) -> Iterator[str]:
     if not words:
         return
     for kind, word in zip(CONVERSION.findall(words[0].replace("%%", "")), words[1:], strict=False):
-        if kind in "dixuo":
+        if kind in "dixXuo":
             yield word.strip("\"'")
 
 
@@ -112,8 +112,8 @@ def is_matched(name: str, body: str, before: int) -> bool:
 
 def known(script: str, always: set[str], setters: tuple[str, ...]) -> set[str]:
     """What is a number wherever it is used: constants, what the whole script only counts, functions that print one."""
-    constants = re.findall(r"readonly ([A-Z_]+)=\d+\b|(?<= )([A-Z_]+)=\d+ (?=EXIT|METRICS)", script)
-    found = {name for pair in constants for name in pair if name} | always
+    constants = "\n".join(re.findall(r"^readonly [A-Z].*", script, re.MULTILINE))
+    found = set(re.findall(r"(?<= )([A-Z_]+)=\d+\b", constants)) | always
     found |= {f"{name}()" for name, body in functions(script).items() if says_a_number(body)}
     names = set(re.findall(r"^([A-Z_]+)=", script, re.MULTILINE))
     return found | {name for name in names if is_counted(name, script, found, setters)}

@@ -57,6 +57,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "health_expiry ends": ("openssl_time", "printf -v \"$2\" '%d'"),
     "health_expiry first": ("health_expiry", "first=${ends[index]}"),
     **{f"judge_quorum ${number}": QUORUM_IS_COUNTED for number in range(1, 6)},
+    "listening $2": CONF_IS_MATCHED,
     "manifest_record ENTRY_OF": ENTRIES_ARE_COUNTED,
     "newest_logs newest": ("newest_logs", "newest=-1"),
     "newest_logs number": ("newest_logs", "${number} =~ ^(0|[1-9][0-9]{0,8})$ ]] || continue"),

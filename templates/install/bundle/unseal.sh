@@ -5,6 +5,8 @@
 UNLOCK_FILE='' # --unlock-file
 OPENED=''      # the folder of the opened keys, laid out like the host
 
+readonly SEALED_LEAST=32 SEALED_MOST=16384 # bytes
+
 readonly CODE_CHARACTERS=0123456789ABCDEFGHJKMNPQRSTVWXYZ
 
 # sealed PATH: is this file carried in its encrypted form alone?
@@ -12,12 +14,23 @@ sealed() {
   [[ ${CONF[SEALED]} == yes && $1 == /* && -n ${ENTRY_OF[sealed$1]+x} ]]
 }
 
-# check_sealed: a bundle seals every key or none.
+# check_sealed: a bundle seals every key or none, and what is sealed looks so: as openssl writes it, and as long as a key.
 check_sealed() {
-  local path
+  local path index size start
+  local -a keys=() sizes
   [[ ${CONF[SEALED]} == yes ]] || return 0
   for path in "${ENTRY_PATH[@]}"; do
-    [[ ${path} != /*.key ]] || sealed "${path}" || damaged "it says that its keys are sealed, and ${path} is not"
+    [[ ${path} == /*.key ]] || continue
+    sealed "${path}" || damaged "it says that its keys are sealed, and ${path} is not"
+    keys+=("${path}")
+  done
+  mapfile -t sizes < <(stat -c %s -- "${keys[@]/#/"${HERE}/sealed"}" 2> /dev/null || true)
+  for index in "${!keys[@]}"; do
+    IFS= read -r -N 8 start < "${HERE}/sealed${keys[index]}" || true
+    number size "${sizes[index]-}" || true
+    [[ ${start} == Salted__ ]] || size=0
+    ((size % 16 == 0 && size >= SEALED_LEAST && size <= SEALED_MOST)) \
+      || damaged "sealed${keys[index]} is no sealed key"
   done
 }
 

@@ -6,7 +6,7 @@ HTTP_STATUS='' # three digits, or empty: no answer
 HTTP_BODY=''
 readonly HTTP_SECONDS=6
 # No answer that is needed is longer; what is asked may be nothing of ours, and go on for ever.
-readonly ANSWER_BYTES=65536 METRICS_BYTES=1048576
+readonly ANSWER_BYTES=16384 METRICS_BYTES=1048576
 
 # take_reply TEXT: status and body of a whole HTTP reply.
 take_reply() {
@@ -29,10 +29,15 @@ metrics_request() {
     _ "${host%]}" "${authority##*:}" "$1" 2> /dev/null
 }
 
-# metrics_get PATH: takes what is replied there.
+# metrics_get PATH: takes what is replied there, if it is this member's etcd that replies.
 metrics_get() {
-  local reply=''
-  IFS= read -r -d '' -n "${METRICS_BYTES}" reply < <(metrics_request "$1") || true
+  local authority=${CONF[METRICS_URL]#http://} host reply='' most=${ANSWER_BYTES}
+  HTTP_STATUS='' HTTP_BODY=''
+  host=${authority%:*}
+  host=${host#[}
+  own_listener "${host%]}" "${authority##*:}" || return 1
+  [[ $1 != /metrics ]] || most=${METRICS_BYTES}
+  IFS= read -r -d '' -n "${most}" reply < <(metrics_request "$1") || true
   take_reply "${reply}"
 }
 

@@ -43,7 +43,7 @@ count_members() {
 probe_local() {
   local leader
   if ! metrics_get /health; then
-    REASON="etcd does not answer on ${CONF[METRICS_URL]}"
+    REASON="etcd does not answer on ${CONF[METRICS_URL]}${STRANGER:+, where ${STRANGER} listens instead}"
     return 3
   fi
   if [[ ${HTTP_STATUS} == 200 && $(json_field health "${HTTP_BODY}") == true ]]; then

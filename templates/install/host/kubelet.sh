@@ -139,8 +139,17 @@ etcd_processes() {
     mapfile -d '' -t words 2> /dev/null < "${process}/cmdline" || continue
     [[ ${#words[@]} -gt 1 && ${words[0]##*/} == etcd ]] || continue
     [[ " ${words[*]} " == *" --data-dir=${CONF[DATA_DIR]} "* && " ${words[*]} " == *" --name=${CONF[HOST]} "* ]] || continue
+    of_a_pod "${process}" || continue
     printf '%s\n' "${process#/proc/}"
   done 2> /dev/null
+}
+
+# of_a_pod PROCESS: is it root's, or in a Pod as another user's? Any user may call a process as etcd is called.
+of_a_pod() {
+  local groups=''
+  [[ ! -O $1 ]] || return 0
+  [[ -r $1/cgroup ]] && read_text "$1/cgroup" groups 2> /dev/null
+  [[ ${groups} == */kubepods* ]]
 }
 
 # await_etcd_end SECONDS: has it ended within that time?

@@ -31,6 +31,46 @@ listener() {
   return 1
 }
 
+STRANGER='' # who listens on a port of this member's, if that is not its etcd
+
+# own_listener LOOPBACK-ADDRESS PORT: does this member's etcd listen there? Any user could, while it does not.
+own_listener() {
+  local pid socket
+  local -A sockets=() own=() # INODE: the user; and those that our etcd has
+  STRANGER=''
+  listening "$1" "$2" /proc/net/tcp
+  listening "$1" "$2" /proc/net/tcp6
+  ((${#sockets[@]} > 0)) || return 1
+  for pid in $(etcd_processes); do
+    while read -r socket; do
+      [[ ! ${socket} =~ ^socket:\[([0-9]+)\]$ ]] || own[${BASH_REMATCH[1]}]=yes
+    done < <(readlink -- "/proc/${pid}/fd"/* 2> /dev/null || true)
+  done
+  for socket in "${!sockets[@]}"; do
+    [[ -n ${own[${socket}]-} ]] || STRANGER="a process of the user with the number ${sockets[${socket}]}"
+  done
+  [[ -z ${STRANGER} ]]
+}
+
+# listening LOOPBACK-ADDRESS PORT FILE: adds to the caller's `sockets` what listens there, of a table of the kernel's.
+listening() {
+  local port place state user inode shapes
+  # as the kernel writes them on machines of either byte order, and all addresses at once
+  case $1 in
+    127.0.0.1) shapes=' 0100007F 7F000001 ' ;;
+    *) shapes=' 00000000000000000000000001000000 00000000000000000000000000000001 ' ;;
+  esac
+  shapes+=' 00000000 00000000000000000000000000000000 0000000000000000FFFF00000100007F '
+  printf -v port '%04X' "$2"
+  [[ -r $3 ]] || return 0
+  while read -r _ place _ state _ _ _ user _ inode _; do
+    # those that listen come first
+    [[ ${state} == 0A || ${state} == st ]] || break
+    [[ ${place##*:} == "${port}" && ${shapes} == *" ${place%:*} "* && ${user}/${inode} =~ ^[0-9]{1,10}/[0-9]{1,20}$ ]] || continue
+    sockets[${inode}]=${user}
+  done < "$3"
+}
+
 # reachable ADDRESS PORT: 0 if something accepts connections there, 1 if nothing does, 2 if there is no answer: a firewall, or
 # no such machine.
 reachable() {
