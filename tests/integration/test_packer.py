@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -140,6 +141,20 @@ def test_a_signature_is_checked_where_one_is_demanded(guide: Path, change: Path,
         assert check(guide, change, **demanded).returncode == code
     (change / "SHA256SUMS").write_text((change / "SHA256SUMS").read_text() + f"{64 * '0'}  more\n")
     assert "is not a good one of us@example.net" in check(guide, change, **demanded).stderr
+
+
+@pytest.mark.parametrize("name", ["base.run", "images.tar.gz"])
+def test_what_is_compared_is_what_was_signed(guide: Path, change: Path, name: str) -> None:
+    """Packer reads the sums before; who can write there may have put others in their place for that moment."""
+    signed = (change / "SHA256SUMS").read_text()
+    (change / name).write_bytes(b"evil")
+    told = sums(change)
+    good = hashlib.sha256(b'echo "baked: $*"\n' if name == "base.run" else b"images").hexdigest()
+    told["SUMS"] = told["SUMS"].replace(good, hashlib.sha256(b"evil").hexdigest())
+    assert (change / "SHA256SUMS").read_text() == signed
+    done = check(guide, change, **told)
+    assert done.returncode == 1
+    assert f"SHA256SUMS does not list {name} as it was asked for" in done.stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [(0, 0), (2, 0), (1, 1)])

@@ -56,12 +56,21 @@ have_archive() {
   fi
 }
 
-# image_stream ARCHIVE: as it is to be imported, to standard output.
+# image_stream ARCHIVE FILE: as it is to be imported, to standard output; and as it is read, to the file.
 image_stream() {
   if [[ -f ${HERE}/$1 ]]; then
-    cat -- "${HERE}/$1"
+    tee -- "$2" < "${HERE}/$1"
   else
-    piece "${PIECES_IN}" "${PIECES_START}" "$1" | gzip -dc | tar -xOf -
+    piece "${PIECES_IN}" "${PIECES_START}" "$1" | tee -- "$2" | gzip -dc | tar -xOf -
+  fi
+}
+
+# archive_sum ARCHIVE: the digest that what is read of it must have.
+archive_sum() {
+  if [[ -f ${HERE}/$1 ]]; then
+    printf '%s' "${ENTRY_SHA[${ENTRY_OF[$1]}]}"
+  else
+    printf '%s' "${PIECE_SHA[$1]}"
   fi
 }
 

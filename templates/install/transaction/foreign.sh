@@ -31,7 +31,7 @@ stay_inside() {
 # written, would have us change what it wants.
 trust_state() {
   local path facts
-  local -a folders=() found
+  local -a folders=() looks
   for path in "${STATE}"{,/transaction,/generations,/receipts,/undone,/edited,/bundle} "${STATE}"/generations/*; do
     [[ -e ${path} || -L ${path} ]] || continue
     [[ -d ${path} && ! -L ${path} ]] || not_ours "${path}" "is no folder"
@@ -41,8 +41,8 @@ trust_state() {
     [[ ! -e ${path} && ! -L ${path} || ! -L ${path} && (-f ${path} || -d ${path}) ]] || not_ours "${path}" "is neither a file nor a folder"
   done
   ((${#folders[@]} > 0)) || return 0
-  mapfile -d '' -t found < <(stat --printf '%u %a %n\0' -- "${folders[@]}")
-  for facts in "${found[@]}"; do
+  mapfile -d '' -t looks < <(stat --printf '%u %a %n\0' -- "${folders[@]}")
+  for facts in "${looks[@]}"; do
     path=${facts#* * }
     [[ ${facts} == '0 '* ]] || not_ours "${path}" "is not root's"
     # where an image keeps what its hosts share there is nothing private
