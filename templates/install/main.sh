@@ -93,7 +93,7 @@ already_installed() {
   ! interrupted && files_in_place && manifest_in_place || return 1
   [[ -d ${STATE}/generations ]] || return 1
   running || return 0
-  [[ $(kubelet_enabled) == enabled && $(kubelet_active) == active ]] && start_is_ours
+  starts_at_boot && [[ $(kubelet_active) == active ]] && start_is_ours
 }
 
 # confirm_installed: a second run. No file is touched, nothing restarted, no receipt written.
@@ -183,7 +183,7 @@ main() {
   sweep_unpacked
   [[ ${VERB} == @(preflight|identify) ]] || need_root
   stay_inside
-  [[ ${VERB} == @(preflight|identify) ]] || trust_state
+  [[ ${VERB} == @(preflight|identify|hygiene) ]] || trust_state
   case ${VERB} in
     health | rollback | uninstall | identify | hygiene | firstboot) "do_${VERB}" ;;
     bake)

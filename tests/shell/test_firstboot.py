@@ -221,8 +221,9 @@ def test_what_others_may_write_is_not_run(image: Image, what: str) -> None:
     elif what == "folder":
         place.parent.chmod(0o777)
     else:
-        place.rename(place.with_name("other"))
-        place.symlink_to("other")
+        # not beside it, where a bundle is taken whatever it is called
+        place.rename(place.parent.with_name("elsewhere"))
+        place.symlink_to("../elsewhere")
     refused(image, 10, f"{FOLDER}/infra0.run is not root's alone")
 
 

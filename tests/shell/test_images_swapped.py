@@ -119,6 +119,7 @@ MANIFESTS = {
     "only the subject": ('{"subject": {"digest": "GOOD"}}', False),
     "a longer digest": ('{"config": {"digest": "GOOD0"}}', False),
     "no JSON after it": ('{"config": {"digest": "GOOD"}} {"config": {"digest": "EVIL"}}', False),
+    "a key in a list": ('["a[$(touch PWNED >&2; echo PWNED >&2)]": 1, 2]', False),
     "no end": ('{"config": {"digest": "GOOD"}', False),
     "nothing": ("", False),
     "without end": ('{"config": {"digest": "GOOD"}, "x": "' + "x" * 70000 + '"}', False),
@@ -141,7 +142,7 @@ def test_a_manifest_names_one_configuration(tmp_path: Path, what: str) -> None:
     )
     program = script().removesuffix('\nmain "$@"\n') + f"\n{answers}CONF[RUNTIME_ENDPOINT]=x\nhas_id TOP {GOOD}\n"
     (tmp_path / "program").write_text(program)
-    argv = ["/bin/bash", tmp_path / "program"]
+    argv = ["/bin/bash", str(tmp_path / "program")]
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert (done.returncode == 0) == fits

@@ -11,7 +11,19 @@ from tests.shell.processes import Run, everything, traced
 from tests.shell.sandbox import Sandbox
 
 LIMITS = {"install": 500, "second": 150, "health": 150}
-ASKED_FOR_ELSEWHERE = {"bash", "containerd", "ctr", "kubeadm", "kubelet", "systemctl", "dd", "gzip", "head", "tar"}
+ASKED_FOR_ELSEWHERE = {
+    "bash",
+    "containerd",
+    "ctr",
+    "kubeadm",
+    "kubelet",
+    "systemctl",
+    "dd",
+    "gzip",
+    "head",
+    "tar",
+    "tee",
+}
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ check_tools() {
   for tool in "${TOOLS[@]}"; do
     have "${tool}" || missing+=" ${tool}"
   done
-  ((${#PIECES[@]} == 0)) || for tool in dd gzip head tar; do
+  ((${#PIECES[@]} == 0)) || for tool in dd gzip head tar tee; do
     have "${tool}" || missing+=" ${tool}"
   done
   if [[ -n ${missing} ]]; then

@@ -18,6 +18,15 @@ check_kubelet() {
     verdict kubelet failed "systemd knows no kubelet.service" "Install the kubelet package, which brings it."
     return 0
   fi
+  case $(kubelet_enabled) in
+    enabled | enabled-runtime | disabled) ;;
+    *)
+      if ! starts_at_boot; then
+        verdict kubelet failed "kubelet.service is $(kubelet_enabled): it would not start when this host boots" "$(how_to_enable)"
+        return 0
+      fi
+      ;;
+  esac
   kubelet_version text
   minor "${CONF[KUBERNETES_VERSION]}" wanted
   if ! minor "${text}" is; then

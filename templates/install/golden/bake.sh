@@ -168,7 +168,7 @@ unit_file() {
 # enable_unit NAME: what `systemctl enable` does to the files, by the unit's own [Install]; for want of a running
 # systemd, and so that each link can be undone.
 enable_unit() {
-  local file text line section='' word
+  local file text line section='' word wanted=no
   if ! file=$(unit_file "$1") || ! text=$(followed "${file}"); then
     warn "there is no $1 in this system yet; it will be enabled at the first boot"
     return 0
@@ -179,6 +179,7 @@ enable_unit() {
       WantedBy*=* | RequiredBy*=*)
         [[ ${section} == '[Install]' ]] || continue
         for word in ${line#*=}; do
+          wanted=yes
           case ${line} in
             Wanted*) link "/etc/systemd/system/${word}.wants/$1" "${file}" ;;
             *) link "/etc/systemd/system/${word}.requires/$1" "${file}" ;;
@@ -188,6 +189,7 @@ enable_unit() {
       *) ;;
     esac
   done < "${text}"
+  [[ ${wanted} == yes ]] || warn "$1 has no [Install] section in this system, so nothing starts it when a machine boots"
 }
 
 # link PATH TARGET: a symbolic link, unless there is one already.

@@ -61,10 +61,11 @@ use_host_keys() {
   TLS_FILES=()
 }
 
-# tls ADDRESS: a verified TLS connection to a member's client port; standard input is sent.
+# tls ADDRESS: a verified TLS connection to a member's client port; standard input is sent. For the end of a pipe alone: it takes
+# the place of the shell there.
 tls() {
   local pki=${CONF[PKI_DIR]}
-  timeout "${HTTP_SECONDS}" openssl s_client -quiet -connect "$(bracketed "$1"):${CONF[CLIENT_PORT]}" \
+  exec timeout "${HTTP_SECONDS}" openssl s_client -quiet -connect "$(bracketed "$1"):${CONF[CLIENT_PORT]}" \
     -CAfile "${TLS_FILES[0]:-${pki}/etcd/ca.crt}" -cert "${TLS_FILES[1]:-${pki}/etcd/healthcheck-client.crt}" \
     -key "${TLS_FILES[2]:-${pki}/etcd/healthcheck-client.key}" -verify_return_error -verify_ip "$1"
 }

@@ -19,8 +19,9 @@ GAINED=() DROPPED=() # flags that the manifest has now and had not before, and t
 # each_etcd: "PID:START" of every etcd process of this member.
 each_etcd() {
   local pid start
-  for pid in $(etcd_processes); do
-    ! start=$(start_time "${pid}") || printf '%s:%s\n' "${pid}" "${start}"
+  find_etcd
+  for pid in ${ETCD_PIDS[@]+"${ETCD_PIDS[@]}"}; do
+    ! start_time "${pid}" start || printf '%s:%s\n' "${pid}" "${start}"
   done
 }
 

@@ -85,6 +85,8 @@ health_kubelet() {
   elif ! start_is_ours; then
     verdict kubelet failed "kubelet runs with another configuration than ${CONF[KUBELET_CONFIG]}" \
       "Another drop-in overrides ours: see \`systemctl cat kubelet\`."
+  elif ! starts_at_boot; then
+    verdict kubelet warning "kubelet runs, and would not start when this host boots: it is $(kubelet_enabled)" "$(how_to_enable)"
   else
     verdict kubelet ok "kubelet runs with ${CONF[KUBELET_CONFIG]}"
   fi

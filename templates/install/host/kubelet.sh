@@ -24,6 +24,28 @@ kubelet_enabled() {
   printf '%s' "${state:-none}"
 }
 
+# starts_at_boot: is kubelet started when this host boots? By its own [Install] section, or by another unit that wants it.
+starts_at_boot() {
+  case $(kubelet_enabled) in
+    enabled) return 0 ;;
+    static | linked | indirect | generated | alias)
+      [[ -n $(unit_property WantedBy || true) || -n $(unit_property RequiredBy || true) ]]
+      ;;
+    *) return 1 ;;
+  esac
+}
+
+# how_to_enable: what to do where `systemctl enable` cannot.
+how_to_enable() {
+  case $(kubelet_enabled) in
+    masked | masked-runtime) printf 'Unmask it: systemctl unmask kubelet.service' ;;
+    static | linked* | indirect | generated | alias | transient)
+      printf "Its unit has no [Install] section that counts. Install the kubelet package's own unit, or give it one: [Install], WantedBy=multi-user.target"
+      ;;
+    *) printf 'See why: systemctl enable kubelet.service' ;;
+  esac
+}
+
 # kubelet_active: `activating` is normal before there is a configuration: the package restarts it for ever.
 kubelet_active() {
   local state=none
@@ -65,9 +87,12 @@ in_first_boot() {
 start_kubelet() {
   local -a order=()
   [[ -z ${ROOT} ]] || return 0
-  if [[ $(kubelet_enabled) != enabled ]]; then
+  if ! starts_at_boot; then
     systemctl enable kubelet.service 2> /dev/null \
-      || die "${EXIT_FAILED}" "kubelet could not be enabled" "Try \`systemctl enable kubelet\` to see why."
+      || die "${EXIT_FAILED}" "kubelet could not be enabled: it is $(kubelet_enabled)" "$(how_to_enable)"
+    # that it ended well says little
+    starts_at_boot \
+      || die "${EXIT_FAILED}" "kubelet is $(kubelet_enabled) after \`systemctl enable\`: it would not start when this host boots" "$(how_to_enable)"
     say "  enabled kubelet"
   fi
   if needs_restart; then
@@ -121,27 +146,41 @@ stop_timers() {
   done
 }
 
-# start_time PID: in clock ticks since boot, field 22 of /proc/PID/stat; fails if there is no such process.
+# start_time PID [VARIABLE]: in clock ticks since boot, field 22 of /proc/PID/stat; fails if there is no such process.
 start_time() {
   local stat
   local -a fields
   { read -r stat < "/proc/$1/stat"; } 2> /dev/null || return 1
   # the second field, the name in parentheses, may itself hold spaces and parentheses
   read -r -a fields <<< "${stat##*) }"
-  is_number "${fields[19]-}" && printf '%s' "${fields[19]}"
+  is_number "${fields[19]-}" || return 1
+  if [[ -n ${2-} ]]; then
+    printf -v "$2" '%s' "${fields[19]}"
+  else
+    printf '%s' "${fields[19]}"
+  fi
 }
 
-# etcd_processes: process ids of this member's etcd, found by its command line.
-etcd_processes() {
+ETCD_PIDS=()
+
+# find_etcd: sets ETCD_PIDS to the process ids of this member's etcd, found by its command line.
+find_etcd() {
   local process
   local -a words
+  ETCD_PIDS=()
   for process in /proc/[0-9]*; do
     mapfile -d '' -t words 2> /dev/null < "${process}/cmdline" || continue
     [[ ${#words[@]} -gt 1 && ${words[0]##*/} == etcd ]] || continue
     [[ " ${words[*]} " == *" --data-dir=${CONF[DATA_DIR]} "* && " ${words[*]} " == *" --name=${CONF[HOST]} "* ]] || continue
     of_a_pod "${process}" || continue
-    printf '%s\n' "${process#/proc/}"
+    ETCD_PIDS+=("${process#/proc/}")
   done 2> /dev/null
+}
+
+# etcd_processes: the same, printed.
+etcd_processes() {
+  find_etcd
+  ((${#ETCD_PIDS[@]} == 0)) || printf '%s\n' "${ETCD_PIDS[@]}"
 }
 
 # of_a_pod PROCESS: is it root's, or in a Pod as another user's? Any user may call a process as etcd is called.

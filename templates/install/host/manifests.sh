@@ -17,7 +17,7 @@ STRINGS=() # "PATH VALUE" of each string: keys in small letters and numbers in l
 # json_strings TEXT: fills STRINGS; fails for what is no JSON, or has a key that could be written in another way.
 json_strings() {
   local rest=$1 token depth=0 last='' path index
-  local -a keys=('') kinds=('')
+  local -a keys=('') kinds=('') places=(0)
   local string='"([^"\\]|\\.)*"'
   STRINGS=()
   while [[ ${rest} =~ ^[[:space:]]*(${string}|[][{}:,]|[-+.0-9A-Za-z]+) ]]; do
@@ -26,7 +26,7 @@ json_strings() {
     case ${token} in
       '{' | '[')
         depth=$((depth + 1))
-        keys[depth]=0 kinds[depth]=${token} last=''
+        keys[depth]=0 kinds[depth]=${token} places[depth]=0 last=''
         ;;
       '}' | ']' | ,)
         if [[ -n ${last} ]]; then
@@ -38,12 +38,13 @@ json_strings() {
         if [[ ${token} != , ]]; then
           depth=$((depth - 1))
         elif [[ ${kinds[depth]} == '[' ]]; then
-          keys[depth]=$((keys[depth] + 1))
+          places[depth]=$((places[depth] + 1))
+          keys[depth]=${places[depth]}
         fi
         ((depth >= 0)) || return 1
         ;;
       :)
-        [[ ${last} != *[.\\\ ]* && -n ${last} ]] || return 1
+        [[ ${kinds[depth]} == '{' && ${last} != *[.\\\ ]* && -n ${last} ]] || return 1
         # Go takes a key for its field whatever the case of its letters
         last=${last,,}
         keys[depth]=${last:1:${#last}-2} last=''

@@ -41,7 +41,8 @@ own_listener() {
   listening "$1" "$2" /proc/net/tcp
   listening "$1" "$2" /proc/net/tcp6
   ((${#sockets[@]} > 0)) || return 1
-  for pid in $(etcd_processes); do
+  find_etcd
+  for pid in ${ETCD_PIDS[@]+"${ETCD_PIDS[@]}"}; do
     while read -r socket; do
       [[ ! ${socket} =~ ^socket:\[([0-9]+)\]$ ]] || own[${BASH_REMATCH[1]}]=yes
     done < <(readlink -- "/proc/${pid}/fd"/* 2> /dev/null || true)

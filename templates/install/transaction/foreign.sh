@@ -8,9 +8,11 @@ stay_inside() {
   local top path index
   local -a paths real
   [[ -n ${ROOT} && ${ROOT} != /. ]] || return 0
-  paths=(/etc/{machine-id,hostname} /run/bundlegen/lock "${CONF[STATE_DIR]}"{,/bundle,/transaction,/generations,/receipts}
+  paths=(/run/bundlegen/lock "${CONF[STATE_DIR]}"{,/bundle,/transaction,/generations,/receipts}
     "${CONF[DATA_DIR]}/member" "${GOLDEN}/images.tar.gz" "${FIRSTBOOT_UNIT}" "${FIRSTBOOT_SETTINGS}"
     /etc/systemd/system/{multi-user.target.wants,kubelet.service.d})
+  # what makes images reads neither, or knows what such a link means there
+  [[ ${VERB} == @(bake|hygiene) ]] || paths+=(/etc/{machine-id,hostname})
   [[ -z ${CONF[WAL_DIR]} ]] || paths+=("${CONF[WAL_DIR]}")
   for path in "${ENTRY_PATH[@]}"; do
     [[ ${path} != /* ]] || paths+=("${path}")

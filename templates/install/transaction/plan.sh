@@ -101,7 +101,7 @@ plan_system() {
     planned "run      kubeadm init phase etcd local --config ${CONF[KUBEADM_CONFIG]} (writes ${CONF[STATIC_POD_MANIFEST]})"
   fi
   [[ -d ${CONF[DATA_DIR]} ]] || planned "new      ${CONF[DATA_DIR]} (0700 root:root)"
-  [[ $(kubelet_enabled) == enabled ]] || planned "enable   kubelet (now: $(kubelet_enabled))"
+  starts_at_boot || planned "enable   kubelet (now: $(kubelet_enabled))"
   if [[ ${PLANNED_KUBELET} == yes || $(kubelet_active) != active ]]; then
     planned "restart  kubelet (now: $(kubelet_active))"
   fi
