@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -44,9 +44,11 @@ class Cluster:
     ) -> Self:
         """Write cluster.yaml into folder and build it there.
 
-        spec: more of the specification's fields; and build_options: words for the command line.
+        spec: more of the specification's fields; build_options: words for the command line; and built_by: another
+        version's program instead of this one, given words and folder.
         """
         options: Sequence[str] = spec.pop("build_options", ())
+        program: Callable[[Sequence[str], Path], object] = spec.pop("built_by", bundlegen)
         hosts = tuple(Member(f"infra{index}", address) for index, address in enumerate(addresses))
         minor = int(version.split(".")[1])
         kubelet = dict(spec.pop("kubelet", {}))
@@ -60,7 +62,7 @@ class Cluster:
             **spec,
         }
         (folder / "cluster.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-        bundlegen(["build", "cluster.yaml", *options], folder)
+        program(["build", "cluster.yaml", *options], folder)
         return cls(name, folder, hosts, document.get("ports", {}).get("client", 2379))
 
     def change(self, **spec: Any) -> Self:
