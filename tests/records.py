@@ -121,6 +121,27 @@ def configured(count: int = 3, *, hosts: Sequence[int] | None = None, effect: Ef
     )
 
 
+def renewed(count: int = 3, *, hosts: Sequence[int] | None = None, until: str = "2026-12-24T20:00:00Z") -> Any:
+    """The record of a renewal of the first change; ``until``: when what is replaced expires."""
+    made = cluster(count)
+    names = [host.name for host in made.hosts]
+    chosen = names if hosts is None else [names[index] for index in hosts]
+    path = layout.pki_path("etcd/server.crt")
+    file = schema.Replaced(path=path, effect="none", why="what reads it does so at each handshake")
+    ends = schema.Difference(what="certificate etcd-server, expiry", old=until, new="2027-11-22T20:00:00Z")
+    compared = tuple(schema.ComparedHost(name=name, changes=(ends,), restarts=(), files=(file,)) for name in chosen)
+    setting = make.Setting(
+        change="2-renew",
+        number=2,
+        operation="renew",
+        after=layout.FIRST_CHANGE,
+        before=made,
+        positions=dict.fromkeys(names, Position("2-renew", 2, "renew", "create", "create")),
+    )
+    found = schema.Compared(change="create", sha256=None, hosts_gone=(), hosts_added=(), hosts=compared)
+    return change(made, hosts=chosen, setting=setting, compared_with=found)
+
+
 def ca() -> CertInfo:
     """A certificate of the CA, valid for ten years."""
     return certificate("CN=etcd-ca", "ca", ("DNS:etcd-ca",), days=3650, is_ca=True)

@@ -56,6 +56,7 @@ PARTS: Final[tuple[str, ...]] = (
     "host/kubelet.sh",
     "host/pod.sh",
     "health/http.sh",
+    "health/shown.sh",
     "health/probe.sh",
     "health/words.sh",
     "health/judge.sh",
@@ -64,6 +65,7 @@ PARTS: Final[tuple[str, ...]] = (
     "health/report.sh",
     "operations/create.sh",
     "operations/configure.sh",
+    "operations/renew.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from bundlegen import __version__, layout
@@ -13,12 +14,13 @@ from bundlegen.bundle.entry import NO_IMAGES, sha256
 from bundlegen.bundle.finished import Packed
 from bundlegen.bundle.stub import make_stub
 from bundlegen.change import contents, inherited, shape
+from bundlegen.change.asked import chosen
 from bundlegen.change.decision import Decision
 from bundlegen.change.entry import check_same, entry_of, same_but_time
 from bundlegen.change.folder import Staging, check_apart, holds, staging
 from bundlegen.change.inherited import Evidence
 from bundlegen.change.plans import Carried, plans
-from bundlegen.change.prepared import prepare
+from bundlegen.change.prepared import prepare, prepare_asked
 from bundlegen.change.run import Run, Step
 from bundlegen.change.shape import Options
 from bundlegen.errors import ConflictError, Problem, SpecError, UsageError
@@ -68,7 +70,7 @@ def build(
     ``before_asking`` is called before another program may ask the user something; ``issued_now`` is told what was
     issued as soon as the store keeps it, whatever becomes of the build. Raises UsageError, SpecError, StoreError,
     ConflictError, ToolError, OutputError, and VerificationError where what came out is not what it should be; nothing
-    half-made is left in any case.
+    half-made is left in any case. NothingDueError where what is asked for is not needed; nothing is written then.
     """
     loaded = load(spec)
     demand(options.pki, loaded.cluster, existing=options.existing)
@@ -77,11 +79,11 @@ def build(
     stub = make_stub()
     moment = clock.dated(however_far=options.source_date)
     with Store.open(options.pki, loaded.cluster.name, clock=lambda: moment, today=clock.now) as store:
-        run = _start(loaded, options, store, step)
-        found = _inherited(run) if run.history.missing else None
+        run = _start(loaded, options, store, step, moment)
+        found = _inherited(run, moment) if run.history.missing else None
         if found is None and (kept := _left_as_it_is(run)) is not None:
             return kept
-        issued = _issued(run)
+        issued = _issued(run, found)
         issued_now(issued.new)
         if found is not None:
             return _inherit(run, issued, found, moment)
@@ -108,8 +110,19 @@ def check_options(options: Options, loaded: Loaded) -> None:
         raise UsageError(f"--shared-images: {loaded.path} names no images", hint="name them, or leave the option out")
 
 
-def _start(loaded: Loaded, options: Options, store: Store, step: Step) -> Run:
+def _start(loaded: Loaded, options: Options, store: Store, step: Step, moment: datetime) -> Run:
     history = store.history()
+    if options.asked is not None:
+        prepared = prepare_asked(
+            history,
+            loaded.cluster,
+            loaded.where,
+            options.asked,
+            partial(chosen, options.asked, store.path, history=history, now=moment),
+            moment,
+        )
+        check_options(options, loaded)
+        return Run(loaded, options, store, history, prepared, step)
     # A store that knows no change yet may be told which one it has made: see inherited.
     name = None if history.missing and options.change == layout.FIRST_CHANGE else options.change
     prepared = prepare(history, loaded.cluster, loaded.where, name)
@@ -120,22 +133,23 @@ def _start(loaded: Loaded, options: Options, store: Store, step: Step) -> Run:
     return Run(loaded, options, store, history, prepared, step)
 
 
-def _issued(run: Run) -> Issued:
+def _issued(run: Run, found: Evidence | None) -> Issued:
     decision = run.decision
-    if decision.made is not None and run.options.change is not None:
+    if found is not None or (decision.made is not None and run.options.change is not None):
         return run.store.again(decision.cluster, run.prepared.issues, decision.name)
     return run.store.ensure(
         decision.cluster,
         run.prepared.issues,
+        needed=run.prepared.hosts,
         jobs=run.options.jobs,
         progress=lambda done, total: run.step("making keys", done, total),
     )
 
 
-def _inherited(run: Run) -> Evidence | None:
+def _inherited(run: Run, moment: datetime) -> Evidence | None:
     """What is there of the change that bundlegen 0.1 made. Raises ConflictError if that was of something else."""
     found = inherited.evidence(run.folder, run.decision.cluster.name)
-    lacking = survey(run.options.pki, run.decision.cluster).new
+    lacking = survey(run.options.pki, run.decision.cluster, needed=(), clock=lambda: moment, today=clock.now).new
     inherited.check(run.store.path, lacking, found, asked=run.options.change is not None)
     return found
 

@@ -86,6 +86,33 @@ def decide(history: History, wanted: Cluster, where: Where) -> Decision:
     return Decision(_operation(row), history.next_number, wanted, before, history, None, found)
 
 
+def asked(history: History, wanted: Cluster, where: Where, name: str) -> Decision:
+    """The operation ``name``, which is asked for and changes nothing of what the specification says.
+
+    Raises SpecError where the specification differs as well, UsageError for an operation that is not asked for by its
+    name, ConflictError where the history holds no cluster yet, or another one.
+    """
+    operation, newest = table.named(name), history.newest
+    if operation is None or not operation.by_name:
+        known = ", ".join(each.name for each in table.OPERATIONS if each.by_name)
+        hint = "build finds it out from the specification" if operation else f"there is {known}"
+        raise UsageError(f"{name!r} is no operation that is asked for by name", hint=hint)
+    if newest is None:
+        what = "was made by bundlegen 0.1, which wrote down no change" if history.missing else "knows no change yet"
+        hint = "build once with its specification, unedited" if history.missing else "make the first one: build"
+        raise ConflictError(f"the store of {wanted.name} {what}, so there is nothing to {name}", hint=hint)
+    _check_same_cluster(newest, wanted)
+    before = recorded(newest, wanted)
+    found = _felt(before, wanted)
+    if found:
+        said = f"the specification differs from {newest.name}, and {name} changes nothing else"
+        rows = ", then ".join((*(row for row in differences.asked(found) if row != REPLACE), name))
+        mixed = Problem(where(()), "", said, f"do one at a time, each built and run: {rows}; or put it back")
+        raise SpecError([*(_problem(each, newest, where) for each in found), mixed])
+    idle = tuple(each for each in differences.between(before, wanted) if each.row == NOWHERE)
+    return Decision(operation, history.next_number, before, before, history, None, (), idle)
+
+
 def again(history: History, change: Change, wanted: Cluster) -> Decision:
     """The change as it was made before.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,10 +12,11 @@ from bundlegen import layout
 from bundlegen.bundle.entry import Entry
 from bundlegen.bundle.plan import configuration, image_entries, shared_configuration
 from bundlegen.bundle.render import Renderer
+from bundlegen.change.asked import Asked, chosen
 from bundlegen.change.build import check_base, idle, unmet
 from bundlegen.change.decision import Decision
 from bundlegen.change.plans import births
-from bundlegen.change.prepared import prepare
+from bundlegen.change.prepared import prepare, prepare_asked
 from bundlegen.images import archive, pack
 from bundlegen.pki import catalog, changes
 from bundlegen.pki.files import check_folder
@@ -38,13 +40,15 @@ class Listing:
     warnings: tuple[str, ...]
 
 
-def listing(spec: Path, pki: Path, *, base: bool = False, source_date: bool = False) -> Listing:
-    """What :func:`build` would put where, and issue; writes nothing.
+def listing(
+    spec: Path, pki: Path, *, asked: Asked | None = None, base: bool = False, source_date: bool = False
+) -> Listing:
+    """What :func:`build` would put where, and issue, also where an operation is ``asked`` for; writes nothing.
 
-    Raises SpecError, StoreError, ConflictError and UsageError.
+    Raises SpecError, StoreError, ConflictError, UsageError, and NothingDueError where what is asked for is not needed.
     """
     loaded = load(spec)
-    demand(pki, loaded.cluster, existing=False)
+    demand(pki, loaded.cluster, existing=asked is not None)
     if base:
         check_base(loaded.cluster, spec)
     archives = archive.survey(loaded.images, spec)
@@ -52,10 +56,15 @@ def listing(spec: Path, pki: Path, *, base: bool = False, source_date: bool = Fa
     store = pki / loaded.cluster.name
     if os.path.lexists(store):
         check_folder(store)
-    prepared = prepare(changes.read(store), loaded.cluster, loaded.where, None)
+    history = changes.read(store)
+    if asked is None:
+        prepared = prepare(history, loaded.cluster, loaded.where, None)
+    else:
+        choose = partial(chosen, asked, store, history=history, now=moment)
+        prepared = prepare_asked(history, loaded.cluster, loaded.where, asked, choose, moment)
     decision = prepared.decision
     cluster = decision.cluster
-    found = survey(pki, cluster, prepared.issues, clock=lambda: moment, today=clock.now)
+    found = survey(pki, cluster, prepared.issues, needed=prepared.hosts, clock=lambda: moment, today=clock.now)
     renderer = Renderer(cluster, "", resources.template_text, births(decision.members))
     images = image_entries(pack.described(archives))
     wanted = {host.name: host for host in cluster.hosts}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
 
 from bundlegen.change import decision as deciding
+from bundlegen.change.asked import Asked, made_just_now
 from bundlegen.change.decision import Decision, Where
 from bundlegen.change.differing import differing
 from bundlegen.change.plans import births
@@ -24,6 +27,10 @@ class Prepared:
     issues: Mapping[str, int]
 
 
+Choose: TypeAlias = Callable[[Cluster], Mapping[str, int]]
+"""Says for which hosts of a cluster what is asked for is meant, and which issue of certificates each then has."""
+
+
 def prepare(history: History, wanted: Cluster, where: Where, name: str | None) -> Prepared:
     """The next change, or the change ``name`` again. The newest again where no host would notice a difference.
 
@@ -40,6 +47,22 @@ def prepare(history: History, wanted: Cluster, where: Where, name: str | None) -
     if not hosts and history.newest is not None:
         return _again(deciding.again(history, history.newest, wanted))
     return Prepared(decided, hosts, decided.operation.issues(situation))
+
+
+def prepare_asked(
+    history: History, wanted: Cluster, where: Where, asked: Asked, choose: Choose, now: datetime
+) -> Prepared:
+    """The change that is asked for by name; the newest again where it was made just now, for these hosts.
+
+    Raises as :func:`bundlegen.change.decision.asked`, and what ``choose`` raises.
+    """
+    decided = deciding.asked(history, wanted, where, asked.operation)
+    issues = choose(decided.cluster)
+    just = made_just_now(history, issues, asked.operation, now)
+    if just is not None:
+        return _again(deciding.again(history, just, wanted))
+    situation = Situation(decided.before, decided.cluster, (), decided.issues, issues)
+    return Prepared(decided, decided.operation.hosts(situation), decided.operation.issues(situation))
 
 
 def _again(decided: Decision) -> Prepared:

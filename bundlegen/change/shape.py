@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundlegen.change import parts
+from bundlegen.change.asked import Asked
 from bundlegen.errors import UsageError
 from bundlegen.pki import history
 from bundlegen.pki.history import Change
@@ -14,8 +15,9 @@ from bundlegen.pki.history import Change
 
 @dataclass(frozen=True)
 class Options:
-    """How to build. ``change``: which change to make again; None: the next one. ``existing``: only with a store that
-    is there already. ``source_date``: however far SOURCE_DATE_EPOCH is."""
+    """How to build. ``change``: which change to make again; None: the next one. ``asked``: the next one is of this
+    operation; None: of that which the specification leads to. ``existing``: only with a store that is there already.
+    ``source_date``: however far SOURCE_DATE_EPOCH is."""
 
     output: Path
     pki: Path
@@ -28,6 +30,7 @@ class Options:
     shared_images: bool = False
     source_date: bool = False
     change: str | None = None
+    asked: Asked | None = None
     existing: bool = False
 
     @property

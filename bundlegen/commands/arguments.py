@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bundlegen.addresses import RejectedError
+from bundlegen.durations import parse
 from bundlegen.errors import UsageError
 
 
@@ -38,6 +42,9 @@ class Arguments:
     base: bool
     shared_images: bool
     source_date: bool
+    operation: str
+    hosts: tuple[str, ...]
+    within: timedelta | None
     split: str | None
     extension: str | None
     change_name: str | None
@@ -77,6 +84,9 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         base=bool(found.get("--base")),
         shared_images=bool(found.get("--shared-images")),
         source_date=bool(found.get("--source-date")),
+        operation=found.get("OPERATION") or "",
+        hosts=tuple(found.get("HOST") or ()),
+        within=_within(found.get("--within")),
         sign_key=_path(found.get("--sign-key")),
         split=found.get("--split"),
         extension=found.get("--extension"),
@@ -94,6 +104,16 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
+
+
+def _within(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    days = re.fullmatch(r"([0-9]{1,5})d", text, re.ASCII)
+    try:
+        return timedelta(days=int(days[1])) if days else parse(text)
+    except RejectedError as error:
+        raise UsageError(f"--within: {error.message}", hint="write a number of days such as 60d, or hours") from error
 
 
 def _jobs(text: str | None) -> int | None:

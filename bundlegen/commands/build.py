@@ -11,6 +11,7 @@ from bundlegen import __version__, layout
 from bundlegen.addresses import bracketed
 from bundlegen.change import build as recipe
 from bundlegen.change import parts
+from bundlegen.change.asked import Asked
 from bundlegen.change.build import Built
 from bundlegen.change.shape import Options
 from bundlegen.commands.arguments import Arguments
@@ -21,6 +22,11 @@ from bundlegen.system.text import size, table
 
 def run(arguments: Arguments, console: Console) -> int:
     """Build, and say what was built and what comes next. Raises what :func:`bundlegen.change.build.build` raises."""
+    return make(arguments, None, console)
+
+
+def make(arguments: Arguments, asked: Asked | None, console: Console) -> int:
+    """The same, also for an operation that is ``asked`` for by its name."""
     options = Options(
         output=arguments.output,
         pki=arguments.pki,
@@ -33,7 +39,8 @@ def run(arguments: Arguments, console: Console) -> int:
         shared_images=arguments.shared_images,
         source_date=arguments.source_date,
         change=arguments.change_name,
-        existing=arguments.existing,
+        asked=asked,
+        existing=arguments.existing or asked is not None,
     )
 
     def tell(sentences: tuple[str, ...]) -> None:
@@ -54,6 +61,11 @@ def run(arguments: Arguments, console: Console) -> int:
     if built.unproven:
         console.remark(
             f"no receipt says that a host has run {built.unproven}: its bundles come first, or take it back (withdraw)"
+        )
+    if asked is not None and built.decision.made is not None:
+        console.remark(
+            f"{built.decision.name} was made within a day, and no receipt says that a host has run it: this is that "
+            "change again. For another one, take in a receipt (reconcile --pki) or take it back (withdraw)"
         )
     if not built.written:
         console.remark(f"{built.folder} is there already, byte for byte; nothing was changed")
@@ -82,12 +94,15 @@ def _what(built: Built) -> list[str]:
     if newest is None:
         return []
     lines = [f"Change {decision.name} of {decision.cluster.name}, after {newest.name}:"]
+    if decision.operation.by_name:
+        lines.append(f"  {decision.operation.name} {', '.join(each.plan.host for each in built.bundles)}")
     lines += [f"  {each}" for each in decision.differences]
     spared = [
         host.name for host in decision.cluster.hosts if host.name not in {each.plan.host for each in built.bundles}
     ]
     if spared:
-        lines.append(f"  no bundle for {', '.join(spared)}: nothing is different there")
+        why = "nothing is asked for there" if decision.operation.by_name else "nothing is different there"
+        lines.append(f"  no bundle for {', '.join(spared)}: {why}")
     return [*lines, ""]
 
 
@@ -133,7 +148,7 @@ def _secrecy(built: Built) -> str:
 
 
 _SHOWN_HOSTS = 7
-_PLAINLY_NEW = ": new"
+_PLAINLY_NEW = (": new", ": renewed")
 
 
 def _issued(sentences: tuple[str, ...]) -> list[str]:
@@ -141,5 +156,5 @@ def _issued(sentences: tuple[str, ...]) -> list[str]:
     plain = [sentence for sentence in sentences if sentence.endswith(_PLAINLY_NEW)]
     told = [f"issued {sentence}" for sentence in sentences if not sentence.endswith(_PLAINLY_NEW)]
     if len(plain) <= 1:
-        return [f"issued {sentence.removesuffix(_PLAINLY_NEW)}" for sentence in plain] + told
+        return [f"issued {sentence.rpartition(': ')[0]}" for sentence in plain] + told
     return [f"issued {len(plain)} certificates and their keys", *told]

@@ -39,6 +39,8 @@ class Page:
 OPERANDS: Final = {
     "NAME=ADDRESS": "name and IP address of each host, such as infra0=10.0.0.6",
     "SPEC": "the specification, such as cluster.yaml",
+    "HOST": "hosts by name; without any, all of them",
+    "OPERATION": "what is asked for by its name, such as renew; without it, what the specification leads to",
     "BUNDLE": "a bundle, such as infra0.run",
     "PATH": "bundles, and folders of changes",
     "DIR": "a folder",
@@ -58,6 +60,7 @@ OPTIONS: Final = {
         Option("--output", "DIR", "folder for what may be carried away [default: out]"),
         Option("--pki", "DIR", "folder for the keys, which stay here (default: pki)"),
         Option("--change", "NAME", "the change to make again, or to take back, such as create or 2-configure"),
+        Option("--within", "DURATION", "only hosts with a certificate that expires by then, such as 60d"),
         Option("--existing", "", "only if the cluster's store is there already: no new CA is made"),
         Option("--jobs", "N", "how many keys to make at once (default: one per processor)"),
         Option("--seal", "", "encrypt the keys in the bundles, each host's under an unlock code of its own"),
@@ -126,6 +129,27 @@ PAGES: Final = {
             ),
         ),
         Page(
+            "renew",
+            "SPEC [HOST...]",
+            "make new keys and certificates, under the same CA",
+            "The next change: a bundle per host that is asked for, run in any order; nothing on a host is restarted. "
+            "The CA and what was issued before stay in the store. Nothing is written if --within finds nothing to "
+            "renew. It changes nothing else: where the specification was edited as well, build comes first.",
+            (
+                "--within",
+                *_MAKING,
+                "--jobs",
+                "--replace",
+                "--sign-key",
+                "--seal",
+                "--shared-images",
+                "--split",
+                "--extension",
+                "--source-date",
+                *_TELLING,
+            ),
+        ),
+        Page(
             "withdraw",
             "SPEC",
             "take back the newest change, which no host has run",
@@ -134,10 +158,10 @@ PAGES: Final = {
         ),
         Page(
             "plan",
-            "SPEC",
+            "SPEC [OPERATION [HOST...]]",
             "print what the next change would do; writes nothing",
             "Which change it would be, what it would put where on which host, and which certificates it would issue.",
-            ("--pki", "--base", "--source-date", *_TELLING),
+            ("--pki", "--within", "--base", "--source-date", *_TELLING),
         ),
         Page(
             "images",
@@ -227,6 +251,11 @@ def operands(page: Page) -> tuple[str, ...]:
     """The operands of the command, in order, as their names; the dots of one that repeats left out."""
     plain = page.operands.partition(" [--")[0]
     return tuple(word.strip("[].") for word in plain.split())
+
+
+def operands_needed(page: Page) -> tuple[str, ...]:
+    """Those of them that must be given: none in brackets."""
+    return operands(page)[: len(page.operands.partition("[")[0].split())] if "[" in page.operands else operands(page)
 
 
 def page_text(command: str) -> str:

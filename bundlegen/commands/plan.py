@@ -5,17 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from bundlegen import layout
+from bundlegen.change.asked import Asked, NothingDueError
 from bundlegen.change.decision import Decision
 from bundlegen.change.listing import Files, Listing, listing
 from bundlegen.commands.arguments import Arguments
-from bundlegen.errors import EXIT_OK
+from bundlegen.errors import EXIT_OK, UsageError
 from bundlegen.system.console import Console
 from bundlegen.system.text import table
 
 
 def run(arguments: Arguments, console: Console) -> int:
-    """Print what build would put where. Raises SpecError and StoreError."""
-    found = listing(arguments.spec, arguments.pki, base=arguments.base, source_date=arguments.source_date)
+    """Print what build, or the operation that is asked for, would put where.
+
+    Raises SpecError, StoreError, ConflictError and UsageError.
+    """
+    asked = Asked(arguments.operation, arguments.hosts, arguments.within) if arguments.operation else None
+    if asked is None and arguments.within is not None:
+        raise UsageError("--within is for an operation that is asked for", hint="bundlegen plan SPEC renew --within …")
+    try:
+        found = listing(
+            arguments.spec, arguments.pki, asked=asked, base=arguments.base, source_date=arguments.source_date
+        )
+    except NothingDueError as reason:
+        if arguments.json:
+            console.data({"operation": arguments.operation, "new": False, "nothingDue": str(reason)})
+        else:
+            console.result(f"Nothing to {arguments.operation}: {reason}.")
+        return EXIT_OK
     for warning in found.warnings:
         console.warn(warning)
     if arguments.json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bundlegen.commands.pages import OPERANDS, OPTIONS, PAGES, Page, operands, taken
+from bundlegen.commands.pages import OPERANDS, OPTIONS, PAGES, Page, operands, operands_needed, taken
 from bundlegen.errors import UsageError
 from bundlegen.spec.finding import closest
 
@@ -74,8 +74,9 @@ def _check_operands(page: Page, plain: Sequence[str]) -> None:
     wanted = operands(page)
     optional = page.operands.startswith("[")
     repeats = "..." in page.operands
-    if not optional and len(plain) < len(wanted):
-        missing = wanted[len(plain) :]
+    needed = operands_needed(page)
+    if len(plain) < len(needed):
+        missing = needed[len(plain) :]
         said = " and ".join(f"{name} ({OPERANDS[name]})" for name in missing)
         raise UsageError(f"{page.command} needs {said}", hint=f"bundlegen {page.command} --help")
     if not repeats and len(plain) > len(wanted):

@@ -14,6 +14,7 @@ def _differing(situation: Situation) -> tuple[str, ...]:
 
 CONFIGURE: Final = Operation(
     name="configure",
+    by_name=False,
     hosts=_differing,
     issues=same_issues,
     state="existing",

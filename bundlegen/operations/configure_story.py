@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bundlegen import layout
 from bundlegen.bundle.effects import WORDS, Effect
 from bundlegen.operations import telling
 from bundlegen.record import steps
@@ -171,7 +170,7 @@ def _way_back(change: Change) -> tuple[Block, ...]:
             "On a host that has not run it, the same command undoes nothing, and says “Nothing to roll back: there is "
             "nothing on this host that this bundle did.” Nothing is touched there, and what earlier changes did stays."
         ),
-        *_with_the_copy(change, done),
+        *telling.with_the_copy(change, done),
         Paragraph("What it cannot undo:"),
         Points(
             (
@@ -182,19 +181,6 @@ def _way_back(change: Change) -> tuple[Block, ...]:
         ),
     ]
     return tuple(blocks)
-
-
-def _with_the_copy(change: Change, done: tuple[str, ...]) -> Iterator[Block]:
-    """The installed copy goes back to a change by name: without one, it would undo what is newest, whatever that is."""
-    copy = f"{layout.state_dir(change.cluster)}/bundle/{layout.INSTALLER}"
-    known = [host for host in reversed(change.hosts) if host.after]
-    for name in dict.fromkeys(host.after for host in known):
-        hosts = [host for host in known if host.after == name]
-        yield Paragraph(
-            "If the bundle is not at hand, the copy that it left on its host goes back to the change before; without "
-            "`--yes` it says first what that costs, and asks:"
-        )
-        yield Command(f"{steps.on(hosts)}, as root", f"bash {copy} rollback --to {name} --yes", done)
 
 
 def _kept_secret(change: Change) -> Iterator[str]:

@@ -14,6 +14,7 @@ def _everyone(situation: Situation) -> tuple[str, ...]:
 
 CREATE: Final = Operation(
     name="create",
+    by_name=False,
     hosts=_everyone,
     issues=same_issues,
     state="new",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bundlegen.record.story import Story
@@ -19,19 +19,22 @@ class Situation:
     ``before``: the cluster as the newest change made it; None before the first. ``after``: as the specification wants
     it. ``differing``: the hosts of ``after``, in order, on which a placed file or a value of bundle.conf (beside the
     change's own identity) would be another one than before. ``issues``: by host, the number of the issue that its
-    certificates have; absent: 0, the first.
+    certificates have; absent: 0, the first. ``asked``: by host that is asked for by name, the number of an issue that
+    was never used; empty where the operation is found out from the specification.
     """
 
     before: Cluster | None
     after: Cluster
     differing: tuple[str, ...]
     issues: Mapping[str, int]
+    asked: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Operation:
     """One kind of change.
 
+    ``by_name``: whether it is asked for by its name; the others are found out from what the specification says.
     ``hosts``: who gets a bundle, in the order in which the bundles are run. ``issues``: by host, the number of the
     issue of its certificates afterwards: the same for those that stay, one more for new ones. ``state``: the
     ``--initial-cluster-state`` of members that are born in it. ``makes_up``: whether a later bundle makes up for one
@@ -40,6 +43,7 @@ class Operation:
     """
 
     name: str
+    by_name: bool
     hosts: Callable[[Situation], tuple[str, ...]]
     issues: Callable[[Situation], Mapping[str, int]]
     state: str

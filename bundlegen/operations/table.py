@@ -7,8 +7,9 @@ from typing import Final
 from bundlegen.operations.configure import CONFIGURE
 from bundlegen.operations.create import CREATE
 from bundlegen.operations.operation import Operation
+from bundlegen.operations.renew import RENEW
 
-OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE)
+OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE, RENEW)
 _BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from bundlegen.record import differences, tables
-from bundlegen.record.blocks import Block, Points, Table
+from collections.abc import Iterator
+
+from bundlegen import layout
+from bundlegen.record import differences, steps, tables
+from bundlegen.record.blocks import Block, Command, Paragraph, Points, Table
 from bundlegen.record.schema import Change
 
 
@@ -48,3 +51,16 @@ def risks(*, downtime: str, restarts: str, quorum: str, failing: str, order: str
         ("Wrong host", "A bundle refuses every machine but its own (exit code 10), and touches nothing there."),
     )
     return (Table("What may happen", ("Question", "Answer"), rows),)
+
+
+def with_the_copy(change: Change, done: tuple[str, ...]) -> Iterator[Block]:
+    """The installed copy goes back to a change by name: without one, it would undo what is newest, whatever that is."""
+    copy = f"{layout.state_dir(change.cluster)}/bundle/{layout.INSTALLER}"
+    known = [host for host in reversed(change.hosts) if host.after]
+    for name in dict.fromkeys(host.after for host in known):
+        hosts = [host for host in known if host.after == name]
+        yield Paragraph(
+            "If the bundle is not at hand, the copy that it left on its host goes back to the change before; without "
+            "`--yes` it says first what that costs, and asks:"
+        )
+        yield Command(f"{steps.on(hosts)}, as root", f"bash {copy} rollback --to {name} --yes", done)

@@ -25,6 +25,7 @@ from bundlegen.system.text import stamp
 Entry = Mapping[str, Any]
 
 FIRST: Final = "new"
+RENEWED: Final = "renewed"
 
 
 @dataclass(frozen=True)
@@ -110,24 +111,25 @@ def explain(request: CertRequest, issuer: x509.Certificate | None, earlier: Entr
     if earlier is None:
         return FIRST
     before = f"the one issued {earlier['time']}"
-    differences = []
+    differences: list[str] = []
     if list(request.sans) != earlier.get("sans"):
         differences.append(f"SANs differ from {before}: {_changes(earlier.get('sans') or [], request.sans)}")
-    pairs = (
+    values = (
         ("subject", request.subject, earlier.get("subject")),
         ("usages", list(request.usages), earlier.get("usages")),
         ("key algorithm", request.algorithm, earlier.get("algorithm")),
         ("validity period", int(request.validity.total_seconds()), earlier.get("validity")),
         ("notBeforeMargin", int(request.margin.total_seconds()), earlier.get("margin")),
         ("CA", fingerprint(issuer) if issuer else None, earlier.get("issuer")),
-        ("issue", request.issue, earlier.get("issue", 0)),
     )
-    for what, now, then in pairs:
+    for what, now, then in values:
         if now != then:
-            unit = " s" if isinstance(now, int) and what != "issue" else ""
-            values = "" if what == "CA" else f": {_word(now)}{unit}, was {_word(then)}{unit}"
-            differences.append(f"{what} differs from {before}{values}")
-    return f"new, {'; '.join(differences)}" if differences else f"new, {before} is not in the store"
+            unit = " s" if isinstance(now, int) else ""
+            told = "" if what == "CA" else f": {_word(now)}{unit}, was {_word(then)}{unit}"
+            differences.append(f"{what} differs from {before}{told}")
+    if differences:
+        return f"new, {'; '.join(differences)}"
+    return f"new, {before} is not in the store" if request.issue == earlier.get("issue", 0) else RENEWED
 
 
 def _changes(before: Iterable[str], after: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ Reads only: whether anything is then issued is the caller's choice.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,11 +59,13 @@ def read(
     issues: Mapping[str, int] = MappingProxyType({}),
     *,
     expired: bool = False,
+    needed: Container[str] | None = None,
 ) -> State:
     """Everything the store at this path has for the cluster, checked. A store that is not there has nothing.
 
     ``issues``: by host, the number of the issue of its certificates; absent: the first. ``expired``: those that have
-    expired are found as well. Raises StoreError where the store is damaged, expired, or in conflict with the
+    expired are found as well; else they must be valid, but for those of hosts that are not ``needed`` (None: all are).
+    Raises StoreError where the store is damaged, expired, or in conflict with the
     specification.
     """
     about = store_json.read(store / pairs.STORE_JSON, cluster.name)
@@ -89,7 +91,9 @@ def read(
     damage = Damage()
     found = pairs.find_leaves(store, requests, signer.certificate, damage)
     for request, pair in found.items():
-        if now > pair.certificate.not_valid_after_utc and not expired:
+        if expired or (needed is not None and request.host not in needed):
+            continue
+        if now > pair.certificate.not_valid_after_utc:
             damage.add(_expired(pairs.leaf_folder(store, request, signer.certificate), request, pair))
     damage.raise_if_any()
     warnings = (*past.warnings, *_kept(cluster, signer, about), *_worries(found, signer, now))
@@ -158,7 +162,7 @@ def _place(store: Path, cluster: Cluster) -> str:
 def _expired(folder: Path, request: CertRequest, pair: Pair) -> StoreError:
     return StoreError(
         f"{folder / pairs.LEAF_FILES[0]} ({request.label}) expired on {stamp(pair.certificate.not_valid_after_utc)}",
-        hint="move its folder out of the store and build again to have a new one issued",
+        hint="new ones are made by: bundlegen renew SPEC",
     )
 
 

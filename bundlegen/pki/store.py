@@ -7,7 +7,7 @@ or not at all, and what a run was killed in the middle of, the next one does aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -113,18 +113,20 @@ class Store:
         cluster: Cluster,
         issues: Mapping[str, int] = MappingProxyType({}),
         *,
+        needed: Container[str] | None = None,
         jobs: int | None = None,
         progress: Progress | None = None,
     ) -> Issued:
         """Everything the specification asks for: what the store has, checked, and what it lacks, issued and kept.
 
-        ``issues``: by host, the number of the issue of its certificates; absent: the first. ``jobs`` is how many RSA
-        keys are made at once (default: one per core). Nothing of a run that fails is kept.
+        ``issues``: by host, the number of the issue of its certificates; absent: the first. ``needed``: the hosts
+        whose certificates must not have expired; None: all. ``jobs`` is how many RSA keys are made at once (default:
+        one per core). Nothing of a run that fails is kept.
         Raises StoreError where the store is damaged, expired or in conflict with the specification; OutputError where
         there is no space; UsageError where what is new would have expired.
         """
         now = self._clock()
-        before = state.read(self.path, cluster, now, issues)
+        before = state.read(self.path, cluster, now, issues, needed=needed)
         ledger = Ledger(before.past, now)
         with Intake(self.path) as intake:
             signer, about, made = self._issue(cluster, before, now, intake, ledger, jobs, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +49,7 @@ def survey(
     cluster: Cluster,
     issues: Mapping[str, int] = MappingProxyType({}),
     *,
+    needed: Container[str] | None = None,
     clock: Callable[[], datetime] = system_clock.dated,
     today: Callable[[], datetime] | None = None,
 ) -> Survey:
@@ -59,7 +60,7 @@ def survey(
     path, now = pki_root / cluster.name, clock()
     if os.path.lexists(path):
         check_folder(path)
-    before = state.read(path, cluster, now, issues)
+    before = state.read(path, cluster, now, issues, needed=needed)
     ledger = Ledger(before.past, now)
     asked = ca_request(cluster)
     refuse_expired(before.missing if before.signer else (asked, *before.missing), now, (today or clock)())

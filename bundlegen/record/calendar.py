@@ -26,7 +26,8 @@ def render(change: Change) -> str:
         f"PRODID:-//bundlegen//bundlegen {__version__}//EN",
         "CALSCALE:GREGORIAN",
     ]
-    more = f"Change {change.change}; the first to expire is on {first.name}: {expiry.astimezone(UTC):%Y-%m-%d}."
+    more = f"Change {change.change}; the first to expire is on {first.name}: {expiry.astimezone(UTC):%Y-%m-%d}. "
+    more += "New ones, without restarting anything: bundlegen renew SPEC"
     for days in (*REMINDERS, 0):
         when = expiry - timedelta(days=days)
         title = (

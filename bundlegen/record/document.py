@@ -65,8 +65,9 @@ def _certificates(change: Change) -> tuple[Block, ...]:
             pictures.timeline_words(change),
         ),
         Paragraph(
-            f"Renew before {tables.day(first)}. `{layout.RECORD_CALENDAR}` puts reminders on {reminders} "
-            f"({REMINDERS[0]} and {REMINDERS[1]} days ahead) and the expiry itself into a calendar."
+            f"Renew before {tables.day(first)}, with `bundlegen renew SPEC`. `{layout.RECORD_CALENDAR}` puts "
+            f"reminders on {reminders} ({REMINDERS[0]} and {REMINDERS[1]} days ahead) and the expiry itself into a "
+            "calendar."
         ),
         *tables.certificates(change),
     )

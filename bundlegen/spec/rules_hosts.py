@@ -200,7 +200,7 @@ def periods_fit(cluster: Cluster) -> Iterator[Finding]:
         yield Finding(
             leaf,
             f"after {own} the members no longer accept each other",
-            "nothing on the hosts renews certificates: plan the next build before then",
+            "nothing on the hosts renews certificates: plan to renew them (bundlegen renew) before then",
             warning=True,
         )
     if pki.not_before_margin > LONGEST_MARGIN:

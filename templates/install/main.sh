@@ -1,8 +1,10 @@
 # shellcheck shell=bash
 # The verbs, and the order of things.
 
-# Each operation is a room in operations/, with NAME_checks, NAME_steps and NAME_healthy. bundle.conf names one of these.
-readonly OPERATIONS=(create configure)
+# Each operation is a room in operations/, with NAME_checks, NAME_steps and NAME_healthy; NAME_places and NAME_in_place: what
+# it puts on the host, and whether all else is there; NAME_peers and NAME_waiting: which others count, and in words, while
+# there is no leader. bundle.conf names one of these.
+readonly OPERATIONS=(create configure renew)
 
 # do_install: the bundle's operation, with what all have in common.
 do_install() {
@@ -90,10 +92,8 @@ settle_interrupted() {
 
 # already_installed: is everything just as this bundle wants it? Looks only.
 already_installed() {
-  ! interrupted && files_in_place && manifest_in_place || return 1
-  [[ -d ${STATE}/generations ]] || return 1
-  running || return 0
-  starts_at_boot && [[ $(kubelet_active) == active ]] && start_is_ours
+  ! interrupted && files_in_place && [[ -d ${STATE}/generations ]] || return 1
+  "${CONF[OPERATION]}_in_place"
 }
 
 # confirm_installed: a second run. No file is touched, nothing restarted, no receipt written.

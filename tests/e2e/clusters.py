@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -69,8 +69,24 @@ class Cluster:
         """Change these fields of the specification and build: the same cluster, with the bundles of that change."""
         file = self.folder / "cluster.yaml"
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | spec, sort_keys=False))
+        return self._next("build", "cluster.yaml")
+
+    def renew(self, *words: str) -> Self:
+        """The same cluster, with the bundles of a renewal; words: more of the command line."""
+        return self._next("renew", "cluster.yaml", *words)
+
+    def take_in(self, hosts: Mapping[str, Host]) -> None:
+        """The store takes in what these hosts' newest receipts say of the change."""
+        files = []
+        for name, host in hosts.items():
+            found = sorted(host.path(f"/var/lib/bundlegen/{self.name}/receipts").glob("*-install.json"))
+            files.append(self.folder / f"{self.change_name}-{name}.json")
+            files[-1].write_bytes(found[-1].read_bytes())
+        bundlegen(["reconcile", str(self.out), *map(str, files), "--pki", "pki"], self.folder)
+
+    def _next(self, *words: str) -> Self:
         before = set(self.out.parent.iterdir())
-        bundlegen(["build", "cluster.yaml"], self.folder)
+        bundlegen(words, self.folder)
         (made,) = set(self.out.parent.iterdir()) - before
         return replace(self, change_name=made.name)
 

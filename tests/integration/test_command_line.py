@@ -83,7 +83,7 @@ def test_what_is_missing_is_named(command: str, capsys: pytest.CaptureFixture[st
         (("extract", "a.run"), "extract needs DIR (a folder) (bundlegen extract --help)"),
         (
             ("audit", "out", "--pki", "pki"),
-            "audit has no --pki (taken by build, withdraw, plan, unlock-codes, reconcile, packer)",
+            "audit has no --pki (taken by build, renew, withdraw, plan, unlock-codes, reconcile, packer)",
         ),
         (("build", "a.yaml", "--metrics", "x"), "build has no --metrics (taken by reconcile)"),
         (

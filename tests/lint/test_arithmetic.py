@@ -20,6 +20,7 @@ SETTERS = ("now", "number", "minor", "openssl_time", "month_number")
 
 CONF_IS_MATCHED = ("check_conf", "[[ ${CONF[${key}]} =~ ${pattern} ]] || damaged")
 ENTRIES_ARE_COUNTED = ("load_manifest", "ENTRY_OF[${path}]=${#ENTRY_PATH[@]}")
+OTHERS_ARE_COUNTED = ("valid_peers", "printf '%d' \"${count}\"")
 OWN_EXIT_CODE = ("health_exit", "printf '%d' \"${EXIT_UNHEALTHY}\"")
 QUORUM_IS_COUNTED = ("ask_quorum", 'judge_quorum "${others}" "${own}" "${wanted}" "${serves}" "${#members[@]}"')
 SECONDS_ARE_MATCHED = ("parse_arguments", "[[ $2 =~ ^[0-9]{1,5}$ ]] || bad_usage")
@@ -34,7 +35,11 @@ SOURCES: dict[str, tuple[str, str]] = {
     "archive_sum ENTRY_OF": ENTRIES_ARE_COUNTED,
     "await_birth SECONDS_TO_WAIT": SECONDS_ARE_MATCHED,
     "await_etcd_end left": ("stop_etcd", "await_etcd_end 30 ||"),
+    "await_install able_peers()": OTHERS_ARE_COUNTED,
     "await_install SECONDS_TO_WAIT": SECONDS_ARE_MATCHED,
+    "await_shown SECONDS_TO_WAIT": SECONDS_ARE_MATCHED,
+    "await_shown since": ("await_shown", "since=${since:-${SECONDS}}"),
+    "check_ca ENTRY_OF": ENTRIES_ARE_COUNTED,
     "check_clock CONF.ISSUED_AT": CONF_IS_MATCHED,
     "check_clock CONF.NOT_AFTER": CONF_IS_MATCHED,
     "check_clock CONF.NOT_BEFORE": CONF_IS_MATCHED,
@@ -58,7 +63,9 @@ SOURCES: dict[str, tuple[str, str]] = {
     "health_expiry ends": ("openssl_time", "printf -v \"$2\" '%d'"),
     "health_expiry first": ("health_expiry", "first=${ends[index]}"),
     **{f"judge_quorum ${number}": QUORUM_IS_COUNTED for number in range(1, 6)},
+    "is_placed $1": ("place_files", '! is_placed "${index}"'),
     "json_strings places": ("json_strings", "places[depth]=$((places[depth] + 1))"),
+    "level_text able_peers()": OTHERS_ARE_COUNTED,
     "listening $2": CONF_IS_MATCHED,
     "manifest_record ENTRY_OF": ENTRIES_ARE_COUNTED,
     "newest_logs newest": ("newest_logs", "newest=-1"),

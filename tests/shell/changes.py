@@ -30,6 +30,14 @@ def configure(name: str = "2-configure", *, after: str = "create", required: str
     return Payload(conf=conf, **changes)
 
 
+def renew(name: str = "2-renew", *, after: str = "create", required: str = "create", **changes: Any) -> Payload:
+    """A bundle that renews: other keys and certificates than `create` had, and nothing else that is another."""
+    changes.setdefault("etcd_argument", "--snapshot-count=10000")
+    changes.setdefault("issue", int(name.partition("-")[0]))
+    changes["conf"] = {"OPERATION": "renew", **changes.pop("conf", {})}
+    return configure(name, after=after, required=required, **changes)
+
+
 def as_version_0_1_left_it(host: Sandbox) -> None:
     """An installed host, its state rewritten to what version 0.1 would have left.
 

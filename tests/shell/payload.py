@@ -118,6 +118,7 @@ class Payload:
     conf: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     days: float = 365
+    issue: int = 0
     pieces: dict[str, bytes] = field(default_factory=dict)
     """Image archives by name, each as a compressed piece; where they travel is what a test decides."""
 
@@ -133,7 +134,7 @@ class Payload:
         self.files[f"{PKI}/etcd/ca.crt"] = ("0644", pem(signer.certificate))
         self.files[f"{PKI}/etcd/ca.key"] = ("0600", private(signer.key))
         for base in ("etcd/server", "etcd/peer", "etcd/healthcheck-client", "apiserver-etcd-client"):
-            certificate, key = leaf(self.ca, base, self.host, self.address, self.days)
+            certificate, key = leaf(self.ca, base, self.host, self.address, self.days, self.issue)
             self.files[f"{PKI}/{base}.crt"] = ("0644", certificate)
             self.files[f"{PKI}/{base}.key"] = ("0600", key)
 
@@ -259,6 +260,6 @@ def bracketed(address: str) -> str:
 
 
 @cache
-def leaf(ca: str, base: str, host: str, address: str, days: float) -> tuple[bytes, bytes]:
-    """The same certificate for the same request within a test run, as a PKI store would give."""
+def leaf(ca: str, base: str, host: str, address: str, days: float, issue: int = 0) -> tuple[bytes, bytes]:
+    """The same certificate for the same request and issue within a test run, as a PKI store would give."""
     return authority(ca).leaf(base.rsplit("/", 1)[-1] if "client" in base else host, address, days)

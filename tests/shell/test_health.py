@@ -138,7 +138,7 @@ def test_expiry(host: Sandbox, days: float, verdict: str) -> None:
         done = host.execute(HEALTH, "--json")
     check = next(check for check in json.loads(done.stdout)["checks"] if check["name"] == "expiry")
     assert check["verdict"] == verdict
-    assert "Make new bundles with bundlegen" in check["hint"]
+    assert "bundlegen renew SPEC" in check["hint"]
 
 
 def test_it_waits_for_health(member: Sandbox) -> None:

@@ -42,6 +42,7 @@ EDGE = (
     "__main__",
     "cli",
     "commands.*",
+    "change.asked",
     "change.build",
     "change.compared",
     "change.contents",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bundlegen.change import decision as deciding
+from bundlegen.change.asked import made_just_now
 from bundlegen.change.decision import Decision
 from bundlegen.errors import BundlegenError, ConflictError, SpecError, StoreError, UsageError
+from bundlegen.operations.operation import Situation
+from bundlegen.operations.renew import RENEW
 from bundlegen.operations.table import OPERATIONS
 from bundlegen.pki.history import Change, History
 from bundlegen.spec import canonical
@@ -233,3 +237,42 @@ def test_what_the_history_keeps_of_a_specification() -> None:
     assert "a/ca" not in str(kept)
     assert kept["pki"]["certificateValidityPeriod"] == "8760h0m0s"
     assert Cluster.model_validate(kept).hosts == cluster().hosts
+
+
+def test_what_is_asked_for_by_name() -> None:
+    found = deciding.asked(History((CREATE, SECOND)), cluster(images=["x.tar"], **FLAG), where, "renew")
+    assert (found.name, found.operation.name, found.made, found.differences) == ("3-renew", "renew", None, ())
+    assert found.before == found.cluster == settled(**FLAG).model_copy(update={"images": ("x.tar",)})
+    assert found.members == CREATE.members
+    with pytest.raises(SpecError) as mixed:
+        deciding.asked(History((CREATE, SECOND)), cluster(), where, "renew")
+    edited, what = mixed.value.lines()
+    assert edited.endswith("heartbeat-interval: differs from 2-configure (configure): 200 -> (none)")
+    assert what == (
+        "c.yaml: the specification differs from 2-configure, and renew changes nothing else "
+        "(do one at a time, each built and run: configure, then renew; or put it back)"
+    )
+    for name in ("create", "configure", "teleport"):
+        with pytest.raises(UsageError, match="is no operation that is asked for by name"):
+            deciding.asked(History((CREATE,)), cluster(), where, name)
+    for history, why in ((History(missing=True), "0.1, which wrote down no change"), (History(), "no change yet")):
+        with pytest.raises(ConflictError, match=why):
+            deciding.asked(history, cluster(), where, "renew")
+
+
+def test_a_renewal_that_was_asked_for_just_now_is_the_same_one() -> None:
+    third = made(3, "renew", cluster(**FLAG))
+    history = History((CREATE, SECOND, third))
+    for hours, hosts, same in ((1, ["infra0"], True), (23, [], True), (25, [], False), (1, ["infra7"], False)):
+        found = made_just_now(history, hosts, "renew", third.time + timedelta(hours=hours))
+        assert (found == third) is same
+    ran = History((*history.entries, receipt(3, "infra1")))
+    assert made_just_now(ran, [], "renew", third.time) is None
+    assert made_just_now(history, [], "rotate-ca", third.time) is None
+    assert made_just_now(History(), [], "renew", third.time) is None
+
+
+def test_an_issue_for_those_that_are_asked_for() -> None:
+    situation = Situation(settled(), settled(), (), {"infra0": 4}, {"infra2": 7, "infra0": 5})
+    assert RENEW.hosts(situation) == ("infra0", "infra2")
+    assert RENEW.issues(situation) == {"infra0": 5, "infra1": 0, "infra2": 7}

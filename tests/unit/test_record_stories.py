@@ -9,6 +9,7 @@ import pytest
 
 from bundlegen.operations.configure import CONFIGURE
 from bundlegen.operations.create import CREATE
+from bundlegen.operations.renew import RENEW
 from bundlegen.record import document, markdown
 from bundlegen.record.schema import Change
 from tests import records
@@ -80,3 +81,39 @@ def test_what_restarts_and_what_that_means_is_said(count: int, effect: Any, down
 def test_receipts_that_the_store_has_are_not_missed() -> None:
     text = rendered(records.configured(ran=("infra0", "infra1", "infra2")))["CHANGE.md"].decode()
     assert "No receipt says" not in text
+
+
+def test_a_renewal_restarts_nothing_and_tells_what_api_servers_need() -> None:
+    text = rendered(records.renewed(3, hosts=(0, 2)))["CHANGE.md"].decode()
+    for untrue in ("creates the etcd", "configures the etcd", "new Pod", "expired already", "first hosts wait"):
+        assert untrue not in text
+    assert "on 2 hosts of 3" in text
+    assert "The first of those that they replace expires on 2026-12-24." in text
+    assert "| Restarts | None: neither etcd nor kubelet, and no reboot. |" in text
+    assert "| Order | Any." in text
+    assert "It is good until it expires, on 2026-12-24 at the earliest." in text
+    assert "kube-apiserver reads it when it connects, so it is not restarted" in text
+    assert "`ssh root@CONTROL-PLANE mkdir -pm 0700 /etc/kubernetes/pki/new && scp -p " in text
+    assert "The cluster prod-etcd is healthy: all 3 members answer." in text
+    assert "infra1.run" not in text
+    assert "No receipt says that it ran on infra0 and infra2." in text
+
+
+def test_a_renewal_after_everything_expired_says_how_the_first_hosts_end() -> None:
+    text = rendered(records.renewed(5, until="2026-11-21T20:00:00Z"))["CHANGE.md"].decode()
+    assert "Certificates have expired already." in text
+    assert "“… of 5 members run with valid certificates so far; etcd serves when 3 do.”" in text
+    assert "| Downtime | Certificates have expired already." in text
+    told = document.document(Change.model_validate(records.renewed(5, until="2026-11-21T20:00:00Z")), RENEW.story)
+    runs = [each for each in told.commands() if re.fullmatch(r"sh infra\d\.run", each.text)]
+    assert [each.expected[4] for each in runs] == ["…"] * 5
+
+
+def test_the_way_back_of_a_renewal() -> None:
+    told = document.document(Change.model_validate(records.renewed()), RENEW.story)
+    commands = [each.text for each in told.commands() if "rollback" in each.text]
+    assert commands == [
+        *(f"sh infra{number}.run -- rollback" for number in (2, 1, 0)),
+        "bash /var/lib/bundlegen/prod-etcd/bundle/install.sh rollback --to create --yes",
+    ]
+    assert "Old certificates that have expired come back as they are, and a warning says so" in markdown.render(told)

@@ -66,7 +66,7 @@ def test_every_option_of_every_command_is_taken(command: str) -> None:
     words = [] if page.operands.startswith("[") else [f"x{number}" for number, _ in enumerate(operands(page))]
     plain = arguments(command, *words)
     for name in taken(page):
-        value = [] if not OPTIONS[name].value else ["7"]
+        value = [] if not OPTIONS[name].value else ["7h" if OPTIONS[name].value == "DURATION" else "7"]
         pair = [word for other in page.pair if name in page.pair and other != name for word in (other, "y")]
         assert arguments(command, *words, name, *value, *pair) != plain, name
     for before, now in page.older:

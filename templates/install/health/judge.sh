@@ -179,7 +179,7 @@ probe_right() {
 is_final() {
   local words
   if [[ ${REASON} == *'certificate has expired'* ]]; then
-    REASON="a certificate has expired, its own or this host's (${REASON}): new ones come with bundles from bundlegen; set the clock if it is wrong"
+    REASON="a certificate has expired, its own or this host's (${REASON}): new ones are made by: bundlegen renew SPEC; set the clock if it is wrong"
     return 0
   fi
   (($(ended) > 0)) && words=$(etcd_error) || return 1

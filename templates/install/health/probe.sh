@@ -119,6 +119,11 @@ peers_up() {
   printf '%d' "${count}"
 }
 
+# able_peers: how many other members could take part in a quorum.
+able_peers() {
+  "${CONF[OPERATION]}_peers"
+}
+
 PROGRESS_SHOWN=0 # half minutes
 
 start_progress() {
@@ -155,10 +160,10 @@ await_install() {
       cluster) break ;;
       member)
         # others may need some seconds to notice; those that do not run yet are not waited for
-        (($(peers_up) + 1 > $(count_members healthy) && elapsed < 30)) || break
+        (($(able_peers) + 1 > $(count_members healthy) && elapsed < 30)) || break
         ;;
       waiting)
-        [[ $1 == waiting ]] && (($(peers_up) + 1 < quorum)) && break
+        [[ $1 == waiting ]] && (($(able_peers) + 1 < quorum)) && break
         REASON+=", and enough of them run"
         ;;
       *)
@@ -172,7 +177,7 @@ await_install() {
   end_progress
   case ${LEVEL} in
     cluster | member) return 0 ;;
-    waiting) [[ $1 == waiting ]] && (($(peers_up) + 1 < quorum)) ;;
+    waiting) [[ $1 == waiting ]] && (($(able_peers) + 1 < quorum)) ;;
     *) return 1 ;;
   esac
 }

@@ -68,10 +68,10 @@ health_expiry() {
   days=$(((first - moment) / 86400))
   if ((first <= moment)); then
     verdict expiry failed "${first_path} expired at $(iso_time "${first}")" \
-      "Make new bundles with bundlegen and run them; if this host's clock is wrong, set it."
+      "Renew them: bundlegen renew SPEC, where bundles are made, and run these. If this host's clock is wrong, set it."
   elif ((days < EXPIRY_WARNING_DAYS)); then
     verdict expiry warning "${first_path} expires in ${days} days, at $(iso_time "${first}")" \
-      "Make new bundles with bundlegen and run them before that."
+      "Renew them before that: bundlegen renew SPEC, where bundles are made. Nothing is restarted by it."
   else
     verdict expiry ok "the first certificate to expire does so in ${days} days, at $(iso_time "${first}")"
   fi
@@ -135,6 +135,11 @@ next_step() {
     if [[ ${MEMBER_STATE[${name}]-silent} == silent && ${name} != "${CONF[HOST]}" ]]; then
       # an etcd that runs there and does not answer is no case for the first install
       if reachable "$(member_address "${name}")" "${CONF[PEER_PORT]}"; then
+        if shows_expired "$(member_address "${name}")"; then
+          printf 'The certificates of %s (%s) have expired: run its newest bundle there next (made by: bundlegen renew SPEC).' \
+            "${name}" "$(member_address "${name}")"
+          return 0
+        fi
         running+=" ${name}"
         continue
       fi
@@ -246,8 +251,8 @@ level_text() {
     member) printf 'This member is healthy; %d of %d members answer so far. %s' "${answered}" "${total}" "$(next_step)" ;;
     waiting)
       # this member itself does not serve before there is a leader, but it runs
-      printf '%d of %d members run so far; etcd starts to serve when %d do. %s' \
-        "$(($(peers_up) + 1))" "${total}" "$((total / 2 + 1))" "$(next_step)"
+      printf '%d of %d members %s when %d do. %s' \
+        "$(($(able_peers) + 1))" "${total}" "$("${CONF[OPERATION]}_waiting")" "$((total / 2 + 1))" "$(next_step)"
       ;;
     *) printf 'This member is not healthy: %s' "${REASON}" ;;
   esac

@@ -14,13 +14,29 @@ configure_healthy() {
   confirm_health "$1"
 }
 
-# check_member_data: what is configured is a member that has lived: its log is here.
+configure_places() {
+  create_places "$1"
+}
+
+configure_in_place() {
+  create_in_place
+}
+
+configure_peers() {
+  create_peers
+}
+
+configure_waiting() {
+  create_waiting
+}
+
+# check_member_data: what is changed is a member that has lived: its log is here.
 check_member_data() {
   running || return 0
   if has_log; then
     verdict member-data ok "etcd's log is in its place"
   else
-    verdict member-data failed "there is no log of etcd in ${CONF[WAL_DIR]:-${CONF[DATA_DIR]}/member/wal}, so there is no member to be configured" \
+    verdict member-data failed "there is no log of etcd in ${CONF[WAL_DIR]:-${CONF[DATA_DIR]}/member/wal}, so there is no member to be changed" \
       "$(how_to_mend)"
   fi
 }

@@ -27,3 +27,24 @@ create_steps() {
 create_healthy() {
   confirm_health "$1"
 }
+
+# create_places PATH: every file of the bundle that has a place on the host.
+create_places() {
+  true
+}
+
+# create_in_place: the static Pod, and a kubelet that starts it.
+create_in_place() {
+  manifest_in_place || return 1
+  running || return 0
+  starts_at_boot && [[ $(kubelet_active) == active ]] && start_is_ours
+}
+
+# create_peers: how many other members run.
+create_peers() {
+  peers_up
+}
+
+create_waiting() {
+  printf 'run so far; etcd starts to serve'
+}

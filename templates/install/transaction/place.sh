@@ -72,6 +72,11 @@ install_files() {
   relabel "${paths[@]/#/"${ROOT}"}"
 }
 
+# is_placed INDEX: does this operation put this line of MANIFEST on the host?
+is_placed() {
+  [[ ${ENTRY_PATH[$1]} == /* ]] && "${CONF[OPERATION]}_places" "${ENTRY_PATH[$1]}"
+}
+
 WANTED=()    # what is to be in place: PATH MODE OWNER SHA256 SOURCE, one file after the other
 INSTALLED=() # the paths of those that install_wanted has put there
 
@@ -144,7 +149,7 @@ place_files() {
   local index
   WANTED=()
   for index in "${!ENTRY_PATH[@]}"; do
-    [[ ${ENTRY_PATH[index]} != /* || ${ENTRY_PATH[index]} == "${CONF[STATIC_POD_MANIFEST]}" ]] || want_entry "${index}"
+    [[ ${ENTRY_PATH[index]} == "${CONF[STATIC_POD_MANIFEST]}" ]] || ! is_placed "${index}" || want_entry "${index}"
   done
   install_wanted
   say_installed
@@ -162,7 +167,7 @@ files_in_place() {
   local index
   WANTED=()
   for index in "${!ENTRY_PATH[@]}"; do
-    [[ ${ENTRY_PATH[index]} != /* ]] || want_entry "${index}"
+    ! is_placed "${index}" || want_entry "${index}"
   done
   want_copy
   wanted_in_place

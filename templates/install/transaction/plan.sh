@@ -14,18 +14,27 @@ do_plan() {
   local -a differing=()
   look_at "${ENTRY_PATH[@]/#/"${ROOT}"}"
   for index in "${!ENTRY_PATH[@]}"; do
-    [[ ${ENTRY_PATH[index]} != /* ]] || is_wanted "${ENTRY_PATH[index]}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" \
+    ! is_placed "${index}" || is_wanted "${ENTRY_PATH[index]}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" \
       || differing+=("${index}")
   done
   for index in ${differing[@]+"${differing[@]}"}; do
     plan_file "${index}"
   done
-  [[ -n ${ROOT} ]] || plan_system
+  [[ -n ${ROOT} ]] || ! does start_kubelet || plan_system
   if ((PLANNED == 0)); then
     say "Nothing would change: this bundle is installed."
   else
     say "${PLANNED} changes in all. Nothing has been changed now."
   fi
+}
+
+# does STEP: is it one of this operation's?
+does() {
+  local step
+  while read -r _ step; do
+    [[ ${step} != "$1" ]] || return 0
+  done < <("${CONF[OPERATION]}_steps")
+  return 1
 }
 
 plan_file() {

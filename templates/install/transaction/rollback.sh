@@ -20,6 +20,7 @@ do_rollback() {
     choose_own ${folders[@]+"${folders[@]}"}
   fi
   must_keep_quorum ${chosen[0]:+"${chosen[@]}"}
+  warn_expired ${chosen[0]:+"${chosen[@]}"}
   finish_undo rollback rolled-back "Nothing to roll back: there is nothing on this host that $(by_whom) did." ${chosen[0]:+"${chosen[@]}"}
 }
 
@@ -161,6 +162,21 @@ must_keep_quorum() {
   [[ ${AWAITED} == yes && -n $(etcd_processes) ]] || return 0
   ask_quorum
   [[ ${QUORUM} != @(lost|unknown) ]] || die "${EXIT_PREFLIGHT}" "${QUORUM_TEXT}; nothing was changed" "${QUORUM_HINT}"
+}
+
+# warn_expired FOLDER...: certificates that come back may have expired; nobody can then connect any more.
+warn_expired() {
+  local path kept line expired=''
+  (($# > 0)) || return 0
+  read_earlier "$@"
+  for path in ${UNDO_ORDER[@]+"${UNDO_ORDER[@]}"}; do
+    kept=${EARLIER[${path}]}
+    [[ ${path} == *.crt && -f ${kept} ]] || continue
+    ! openssl x509 -noout -checkend 0 -in "${kept}" > /dev/null 2>&1 || continue
+    line=$(openssl x509 -noout -enddate -in "${kept}" 2> /dev/null) || line=''
+    expired+=" ${path} (${line#notAfter=});"
+  done
+  [[ -z ${expired} ]] || warn "these certificates come back, and have expired:${expired%;}. No new connection to this member will succeed."
 }
 
 do_uninstall() {

@@ -1,6 +1,9 @@
 """A stand-in for etcd: the HTTP that the installer asks for, over TLS with client certificates, and a data directory.
 
-/var/stub/etcd-mode decides how it is: healthy (default), waiting, silent (to clients), alarm, broken, or wrong-count.
+Its certificates are read at each handshake, as etcd does; not any more once /var/stub/stale is there. Each connection
+that does not come to be because a key and its certificate do not fit is a line in /var/stub/mismatches.
+/var/stub/etcd-mode decides how it is: healthy (default), waiting, mute (waiting, and no handshake for clients, as etcd
+that has had no leader since its start), silent (to clients), alarm, broken, or wrong-count.
 --stub-folder=DIR makes it another host's member: its certificates and its `mode` are there, and it has no metrics.
 """
 
@@ -89,14 +92,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if mode() == "silent" and isinstance(self.connection, ssl.SSLSocket):
                 (STUB / "asked").touch()
                 time.sleep(60)
-            elif mode() == "waiting":
+            elif mode() in ("waiting", "mute"):
                 self.reply(503, '{"health":"false","reason":"RAFT NO LEADER"}')
             elif mode() == "alarm":
                 self.reply(503, '{"health":"false","reason":"ALARM NOSPACE"}')
             else:
                 self.reply(200, '{"health":"true"}')
         elif self.path == "/metrics":
-            self.reply(200, f"# HELP x\netcd_server_has_leader {0 if mode() == 'waiting' else 1}\n")
+            self.reply(200, f"# HELP x\netcd_server_has_leader {0 if mode() in ('waiting', 'mute') else 1}\n")
+        elif self.path == "/version" and self.server.server_address[1] == 2380:
+            self.reply(200, '{"etcdserver":"3.5.15"}')
         else:
             self.reply(404, "")
 
@@ -112,7 +117,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             )
         elif self.path in ANSWERS:
             name, usual = ANSWERS[self.path]
-            if mode() == "waiting":
+            if mode() in ("waiting", "mute"):
                 # a field that is zero is left out
                 usual = usual.replace('"leader":"1234",', "")
             text = setting(name) or usual
@@ -125,16 +130,43 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    def __init__(self, address, port):
+    def __init__(self, address, port, pair=None):
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.pair = pair
+        self.context = pair and context(pair)
         super().__init__((address, port), Handler)
 
+    def get_request(self):
+        connection, client = super().get_request()
+        if not self.pair:
+            return connection, client
+        try:
+            if not (STUB / "stale").exists():
+                self.context = context(self.pair)
+            if mode() == "mute" and self.pair == "server":
+                raise OSError("no leader yet")
+            return self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), client
+        except OSError as error:
+            if "KEY_VALUES_MISMATCH" in str(error):
+                with (STUB / "mismatches").open("a") as file:
+                    file.write(f"{self.pair}\n")
+            connection.close()
+            raise
 
-def serve(address, port, context=None):
-    server = Server(address, port)
-    if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+def context(pair):
+    """With what is on the disk now; a member whose folder has no pair for its peers shows them the other one."""
+    if not (PKI / f"{pair}.crt").exists():
+        pair = "server"
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(PKI / f"{pair}.crt", PKI / f"{pair}.key")
+    made.load_verify_locations(PKI / "ca.crt")
+    made.verify_mode = ssl.CERT_REQUIRED
+    return made
+
+
+def serve(address, port, pair=None):
+    threading.Thread(target=Server(address, port, pair).serve_forever, daemon=True).start()
 
 
 def varint(number):
@@ -188,16 +220,10 @@ if not OWN:
     make_log(ARGUMENTS["name"])
     MEMBERS = (data_folder() / "members").read_text().split(",")
 address = ARGUMENTS["listen-client-urls"].removeprefix("https://").rsplit(":", 1)[0].strip("[]")
-FAMILY = socket.AF_INET6 if ":" in address else socket.AF_INET
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(PKI / "server.crt", PKI / "server.key")
-context.load_verify_locations(PKI / "ca.crt")
-context.verify_mode = ssl.CERT_REQUIRED
 if OWN:
     pathlib.Path(OWN, "pid").write_text(str(os.getpid()))
 else:
     serve("127.0.0.1", int(ARGUMENTS.get("listen-metrics-urls", ":2381").rsplit(":", 1)[1]))
-serve(address, 2379, context)
-peer = socket.create_server((address, 2380), family=FAMILY)
-while True:
-    peer.accept()[0].close()
+serve(address, 2379, "server")
+serve(address, 2380, "peer")
+threading.Event().wait()
