@@ -52,7 +52,8 @@ valid_peers() {
 
 # peer_accepts: does this host's etcd take its own pair for that of a member? Whatever it then answers.
 peer_accepts() {
-  local reply
-  reply=$(printf 'GET /version HTTP/1.0\r\n\r\n' | peer_tls "${CONF[ADDRESS]}" "${CONF[PEER_PORT]}" -quiet -verify_return_error || true)
+  local reply=''
+  IFS= read -r -d '' -n "${ANSWER_BYTES}" reply < <(printf 'GET /version HTTP/1.0\r\n\r\n' \
+    | peer_tls "${CONF[ADDRESS]}" "${CONF[PEER_PORT]}" -quiet -verify_return_error) || true
   take_reply "${reply}"
 }
