@@ -36,6 +36,30 @@ def running(
     )
 
 
+def test_every_command_does_what_the_record_says(running: Running) -> None:
+    """Run as printed, in the order of the record; both ways back, one after the other."""
+    change = running.change(**{"snapshot-count": "15000"})
+    before = {name: running.snapshot(name, times=False) for name in running.hosts}
+    for name, host in running.hosts.items():
+        host.put(change.bundle(name), f"{STICK}/")
+        host.put(change.out / "SHA256SUMS", f"{STICK}/")
+    commands = printed(change, 3 * 6 + 1)
+    copies = [each for each in commands if each.text.startswith("bash ")]
+    installs = [each for each in commands if re.fullmatch(r"sh infra\d\.run", each.text)]
+    assert len(copies) == len(installs) == 3
+    for command in commands:
+        if command not in copies:
+            run_as_printed(command, change.out, running.hosts)
+    # The copy on the host is the other way back, so there must be something to take back again.
+    for command in installs:
+        run_as_printed(command, change.out, running.hosts)
+        assert "--snapshot-count=15000" in running.flags(command.host)
+    for command in copies:
+        run_as_printed(command, change.out, running.hosts)
+    for name, tree in before.items():
+        assert difference(tree, running.snapshot(name, times=False)) == []
+
+
 def test_the_way_back_as_printed(running: Running) -> None:
     """On the hosts that ran the change everything is as before; on the one that did not nothing is touched."""
     change = running.change(**{"snapshot-count": "20000"})
