@@ -76,6 +76,8 @@ await_return() {
   local metrics=${CONF[METRICS_URL]} SECONDS_TO_WAIT=$((SECONDS_TO_WAIT > RETURN_SECONDS ? SECONDS_TO_WAIT : RETURN_SECONDS))
   [[ ${AWAITED} == yes ]] || return 0
   CONF[METRICS_URL]=$(installed METRICS_URL) || CONF[METRICS_URL]=${metrics}
+  # on a slow machine the failed one may have ended more than once while files were put back
+  forget_newborn
   say "Waiting for the earlier etcd to serve again (at most ${SECONDS_TO_WAIT} s) ..."
   if await_install waiting && stays; then
     say "etcd runs again as before. $(level_text)"
