@@ -172,10 +172,10 @@ def commands() -> str:
 
 
 def on_a_host(change: Path, signed: Path, tmp_path: Path) -> int:
-    """Runs them where there is a shell, sha256sum and ssh-keygen, and nothing else."""
+    """Runs them where there is a shell, cat, sha256sum and ssh-keygen, and nothing else."""
     programs = tmp_path / "bin"
     programs.mkdir(exist_ok=True)
-    for name in ("sha256sum", "ssh-keygen"):
+    for name in ("cat", "sha256sum", "ssh-keygen"):
         if not (programs / name).exists():
             (programs / name).symlink_to(str(shutil.which(name)))
     shutil.copy(signed / "allowed_signers", change / "allowed_signers")
