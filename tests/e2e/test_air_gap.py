@@ -73,7 +73,7 @@ def test_images_come_from_one_file_beside_the_bundles(
 ) -> None:
     shared = make_cluster("shared", images=[carried], build_options=["--shared-images"])
     file = shared.out / "images.tar.gz"
-    assert all(shared.bundle(member.name).stat().st_size < 120_000 for member in shared.hosts)
+    assert all(shared.bundle(member.name).stat().st_size < 200_000 for member in shared.hosts)
     hosts = boot(shared, with_images=False)
     done = run_bundle(hosts[0], shared.bundle(0), expect=PREFLIGHT_FAILED)
     assert "images.tar.gz is missing, which holds the images of this bundle" in done.stderr
