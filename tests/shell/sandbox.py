@@ -215,7 +215,9 @@ class Sandbox:
         return "".join(self.stubbed(name) for name in ("enabled", "active", "exec-start"))
 
     def receipts(self) -> list[Path]:
-        return sorted(self.path(f"{STATE}/receipts").glob("*.json"))
+        """From the oldest to the newest; within a second the names do not tell."""
+        found = self.path(f"{STATE}/receipts").glob("*.json")
+        return sorted(found, key=lambda path: (path.name[:16], path.stat().st_mtime_ns))
 
 
 def _facts(path: Path, *, times: bool) -> tuple[str, ...]:
