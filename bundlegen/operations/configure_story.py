@@ -8,7 +8,7 @@ from typing import Final
 from bundlegen.bundle.effects import WORDS, Effect
 from bundlegen.operations import telling
 from bundlegen.record import steps
-from bundlegen.record.blocks import Block, Command, Paragraph, Points, Table
+from bundlegen.record.blocks import Block, Paragraph, Points, Table
 from bundlegen.record.schema import Change, Host
 from bundlegen.record.story import Story
 from bundlegen.record.words import listed, plural, quorum
@@ -162,14 +162,7 @@ def _way_back(change: Change) -> tuple[Block, ...]:
             "A failed run undoes itself. To take the change back after success, on the hosts that have run it, one "
             f"after the other, each when the one before has ended with exit code 0.{again}"
         ),
-        *(
-            Command(f"On {host.name}, as root, {steps.HERE}", f"sh {host.bundle} -- rollback", done)
-            for host in reversed(change.hosts)
-        ),
-        Paragraph(
-            "On a host that has not run it, the same command undoes nothing, and says “Nothing to roll back: there is "
-            "nothing on this host that this bundle did.” Nothing is touched there, and what earlier changes did stays."
-        ),
+        *telling.undone_by_the_bundle(change, done),
         *telling.with_the_copy(change, done),
         Paragraph("What it cannot undo:"),
         Points(

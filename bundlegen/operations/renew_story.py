@@ -9,7 +9,7 @@ from bundlegen import layout
 from bundlegen.operations import telling
 from bundlegen.pki import catalog
 from bundlegen.record import steps
-from bundlegen.record.blocks import Block, Command, Paragraph, Points, Table
+from bundlegen.record.blocks import Block, Paragraph, Points, Table
 from bundlegen.record.schema import Change
 from bundlegen.record.story import Story
 from bundlegen.record.words import listed, plural, quorum
@@ -153,14 +153,7 @@ def _way_back(change: Change) -> tuple[Block, ...]:
             "order. Nothing is restarted by that. Old certificates that have expired come back as they are, and a "
             "warning says so: then nobody can connect to that member any more."
         ),
-        *(
-            Command(f"On {host.name}, as root, {steps.HERE}", f"sh {host.bundle} -- rollback", done)
-            for host in reversed(change.hosts)
-        ),
-        Paragraph(
-            "On a host that has not run it, the same command undoes nothing, and says “Nothing to roll back: there is "
-            "nothing on this host that this bundle did.” Nothing is touched there, and what earlier changes did stays."
-        ),
+        *telling.undone_by_the_bundle(change, done),
         *telling.with_the_copy(change, done),
         Paragraph("What it cannot undo:"),
         Points(

@@ -53,6 +53,16 @@ def risks(*, downtime: str, restarts: str, quorum: str, failing: str, order: str
     return (Table("What may happen", ("Question", "Answer"), rows),)
 
 
+def undone_by_the_bundle(change: Change, done: tuple[str, ...]) -> Iterator[Block]:
+    """Each bundle takes back what it did; on a host that has not run it, it touches nothing."""
+    for host in reversed(change.hosts):
+        yield Command(f"On {host.name}, as root, {steps.HERE}", f"sh {host.bundle} -- rollback", done)
+    yield Paragraph(
+        "On a host that has not run it, the same command undoes nothing, and says “Nothing to roll back: there is "
+        "nothing on this host that this bundle did.” Nothing is touched there, and what earlier changes did stays."
+    )
+
+
 def with_the_copy(change: Change, done: tuple[str, ...]) -> Iterator[Block]:
     """The installed copy goes back to a change by name: without one, it would undo what is newest, whatever that is."""
     copy = f"{layout.state_dir(change.cluster)}/bundle/{layout.INSTALLER}"
