@@ -19,6 +19,11 @@ def serial(pem: bytes) -> int:
     return x509.load_pem_x509_certificate(pem).serial_number
 
 
+def in_bytes(number: int) -> str:
+    """As openssl writes serial numbers: byte by byte."""
+    return number.to_bytes((number.bit_length() + 7) // 8).hex().upper()
+
+
 def shown(host: Sandbox, port: int) -> int:
     """The serial number of what is shown on this port."""
     words = f"openssl s_client -connect 10.0.0.6:{port} -cert {PKI}/etcd/peer.crt -key {PKI}/etcd/peer.key </dev/null"
@@ -129,10 +134,8 @@ def test_an_etcd_that_goes_on_showing_the_old_ones(member: Sandbox) -> None:
     before = member.tree()
     done = member.install(renew())
     assert done.returncode == 13, done.stdout + done.stderr
-    old, new = (f"{serial(made.files[f'{PKI}/etcd/peer.crt'][1]):X}" for made in (Payload(), renew()))
-    said = (
-        f"etcd does not use the new certificates: on port 2380 it shows serial {old.zfill(40)}, and not {new.zfill(40)}"
-    )
+    old, new = (in_bytes(serial(made.files[f"{PKI}/etcd/peer.crt"][1])) for made in (Payload(), renew()))
+    said = f"etcd does not use the new certificates: on port 2380 it shows serial {old}, and not {new}"
     assert said in done.stderr
     assert "rolled back: this host is as it was before" in done.stderr
     assert member.tree() == before
