@@ -121,6 +121,13 @@ def configured(count: int = 3, *, hosts: Sequence[int] | None = None, effect: Ef
     )
 
 
+def upgraded(count: int = 3, *, effect: Effect = "pod") -> Any:
+    """The record of an upgrade that follows the first change."""
+    made = configured(count, effect=effect)
+    text = json.dumps(made).replace("2-configure", "2-upgrade").replace('"configure"', '"upgrade"')
+    return json.loads(text.replace("etcd.extraArgs.snapshot-count", "kubernetesVersion"))
+
+
 def renewed(count: int = 3, *, hosts: Sequence[int] | None = None, until: str = "2026-12-24T20:00:00Z") -> Any:
     """The record of a renewal of the first change; ``until``: when what is replaced expires."""
     made = cluster(count)

@@ -38,6 +38,7 @@ PARTS: Final[tuple[str, ...]] = (
     "checks/newcomer.sh",
     "checks/history.sh",
     "checks/quorum.sh",
+    "checks/versions.sh",
     "checks/preflight.sh",
     "transaction/journal.sh",
     "transaction/plan.sh",
@@ -66,6 +67,7 @@ PARTS: Final[tuple[str, ...]] = (
     "operations/create.sh",
     "operations/configure.sh",
     "operations/renew.sh",
+    "operations/upgrade.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
 

@@ -82,8 +82,10 @@ def decide(history: History, wanted: Cluster, where: Where) -> Decision:
     if not found:
         return again(history, newest, wanted)
     _check_not_taken_back(history, newest, wanted)
-    row = _only_row(found, newest, where)
-    return Decision(_operation(row), history.next_number, wanted, before, history, None, found)
+    operation = _operation(_only_row(found, newest, where))
+    if refused := [Problem(where(()), "", *each) for each in operation.refusals(before, wanted)]:
+        raise SpecError([*(_problem(each, newest, where) for each in found), *refused])
+    return Decision(operation, history.next_number, wanted, before, history, None, found)
 
 
 def asked(history: History, wanted: Cluster, where: Where, name: str) -> Decision:

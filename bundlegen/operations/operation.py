@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,8 @@ class Operation:
     issue of its certificates afterwards: the same for those that stay, one more for new ones. ``state``: the
     ``--initial-cluster-state`` of members that are born in it. ``makes_up``: whether a later bundle makes up for one
     of this operation that a host skipped; a bundle holds the whole configuration, so most do. ``carrying``: one line
-    above the commands that ``build`` prints.
+    above the commands that ``build`` prints. ``refusals``: why it must not lead from one cluster to the other: what is
+    wrong, and what to do.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Operation:
     makes_up: bool
     carrying: str
     story: Story
+    refusals: Callable[[Cluster, Cluster], Iterable[tuple[str, str]]] = lambda _before, _after: ()
 
 
 def same_issues(situation: Situation) -> Mapping[str, int]:

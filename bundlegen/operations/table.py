@@ -8,8 +8,9 @@ from bundlegen.operations.configure import CONFIGURE
 from bundlegen.operations.create import CREATE
 from bundlegen.operations.operation import Operation
 from bundlegen.operations.renew import RENEW
+from bundlegen.operations.upgrade import UPGRADE
 
-OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE, RENEW)
+OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE, RENEW, UPGRADE)
 _BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}
 
 

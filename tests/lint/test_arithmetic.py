@@ -24,6 +24,10 @@ OTHERS_ARE_COUNTED = ("valid_peers", "printf '%d' \"${count}\"")
 OWN_EXIT_CODE = ("health_exit", "printf '%d' \"${EXIT_UNHEALTHY}\"")
 QUORUM_IS_COUNTED = ("ask_quorum", 'judge_quorum "${others}" "${own}" "${wanted}" "${serves}" "${#members[@]}"')
 SECONDS_ARE_MATCHED = ("parse_arguments", "[[ $2 =~ ^[0-9]{1,5}$ ]] || bad_usage")
+VERSION_IS_MATCHED = (
+    "ask_version",
+    "[[ ${server} =~ ^${VERSION_SHAPE}$ && ${cluster} =~ ^${VERSION_SHAPE}$ ]] || return 1",
+)
 TIME_IS_MATCHED = ("openssl_time", "[[ $1 =~ ${pattern} ]] || return 1")
 
 SOURCES: dict[str, tuple[str, str]] = {
@@ -49,6 +53,11 @@ SOURCES: dict[str, tuple[str, str]] = {
         '"${CONF[STATE_DIR]} 8192" "${CONF[DATA_DIR]} 204800" "/var/lib/containerd $((image * 3))")',
     ),
     "check_history CONF.CHANGE_NUMBER": CONF_IS_MATCHED,
+    "check_versions LEAST_BEFORE": ("etcd_minor", "printf '%s' \"${rest%%.*}\""),
+    "check_versions cluster": VERSION_IS_MATCHED,
+    "check_versions is": VERSION_IS_MATCHED,
+    "check_versions patch": VERSION_IS_MATCHED,
+    "check_versions wanted": ("check_versions", "[[ ! ${tag#v} =~ ^(${VERSION_SHAPE}) ]] ||"),
     "close_transaction last": ("generations", "[[ ! ${folder##*/} =~ ^[0-9]{4,9}$ ||"),
     "data_lost LOG_MEMBER": ("read_log", 'LOG_MEMBER=$(decimal "${BASH_REMATCH[9]}")'),
     "data_lost WRITTEN.MEMBER_ID": ("read_written", "${value} =~ ^${WRITTEN_SHAPES[${key}]}$ ]] || continue"),
@@ -58,6 +67,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "ended LOGS": ("newest_logs", '((newest < 0)) || printf \'%d %s\\n\' "${newest}" "${folder}"'),
     "ended number": ("newest_logs", '((newest < 0)) || printf \'%d %s\\n\' "${newest}" "${folder}"'),
     "ended starts": ("ended", "starts=$((starts + number - ${LOGS[${folder}]--1}))"),
+    "gone_up etcd_minor()": ("gone_up", "[[ ${before} =~ ^${VERSION_SHAPE}$ ]] || continue"),
     "has_id depth": ("has_id", 'has_id "${digests[${part}]}" "$2" "$((depth - 1))"'),
     "have_archive ENTRY_OF": ENTRIES_ARE_COUNTED,
     "health_expiry ends": ("openssl_time", "printf -v \"$2\" '%d'"),

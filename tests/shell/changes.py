@@ -38,6 +38,12 @@ def renew(name: str = "2-renew", *, after: str = "create", required: str = "crea
     return configure(name, after=after, required=required, **changes)
 
 
+def upgrade(name: str = "2-upgrade", image: str = "registry.k8s.io/etcd:3.5.26-0", **changes: Any) -> Payload:
+    """A bundle that upgrades: another etcd image than `create` had, and a flag by which its process is known."""
+    changes["conf"] = {"OPERATION": "upgrade", "ETCD_IMAGE": image, **changes.pop("conf", {})}
+    return configure(name, **changes)
+
+
 def as_version_0_1_left_it(host: Sandbox) -> None:
     """An installed host, its state rewritten to what version 0.1 would have left.
 

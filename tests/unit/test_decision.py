@@ -150,7 +150,7 @@ def test_an_address_is_not_edited() -> None:
 
 def test_an_operation_that_there_is_not_is_refused() -> None:
     known = {operation.name for operation in OPERATIONS}
-    missing: dict[str, dict[str, Any]] = {"upgrade": {"kubernetesVersion": "v1.31.5"}, "remove": {"hosts": HOSTS[:2]}}
+    missing: dict[str, dict[str, Any]] = {"remove": {"hosts": HOSTS[:2]}}
     for name, fields in missing.items():
         if name in known:
             continue

@@ -45,6 +45,15 @@ def test_a_second_change_tells_its_own_story() -> None:
     assert "infra0.run" not in text
 
 
+def test_an_upgrade_tells_its_own_story() -> None:
+    text = rendered(records.upgraded(3))["CHANGE.md"].decode()
+    assert "This change upgrades the etcd cluster prod-etcd, which runs and stays in use, to `" in text
+    assert "The leader last, so that it changes only once" in text
+    assert "an older etcd does not start on its data any more" in text
+    for untrue in ("creates the etcd", "moved aside", "makes up for this one", "configures"):
+        assert untrue not in text
+
+
 def test_the_way_back_of_a_second_change_undoes_nothing_else() -> None:
     """The copy on a host is that of what is installed there: it is told which change to go back to."""
     told = document.document(Change.model_validate(records.configured()), CONFIGURE.story)

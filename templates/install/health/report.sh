@@ -165,6 +165,12 @@ listed_members() {
   printf '%d' "${count}"
 }
 
+# raised_alarm: which alarm etcd has raised; fails without one.
+raised_alarm() {
+  client_post /v3/maintenance/alarm '{"action":"GET"}' && [[ ${HTTP_BODY} =~ \"alarm\":\ ?\"([A-Z]{1,20})\" ]] || return 1
+  printf '%s' "${BASH_REMATCH[1]}"
+}
+
 # health_depth: what only a member with a leader can tell.
 health_depth() {
   local count leader alarm size version
@@ -176,8 +182,7 @@ health_depth() {
   else
     verdict member-list ok "etcd lists ${count} members, as expected"
   fi
-  if client_post /v3/maintenance/alarm '{"action":"GET"}' && [[ ${HTTP_BODY} =~ \"alarm\":\"([A-Z]+)\" ]]; then
-    alarm=${BASH_REMATCH[1]}
+  if alarm=$(raised_alarm); then
     verdict alarms failed "etcd has raised the alarm ${alarm}" "See https://etcd.io/docs: NOSPACE means the database is full, CORRUPT that members differ."
   else
     verdict alarms ok "no alarm"

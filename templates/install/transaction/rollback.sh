@@ -19,6 +19,8 @@ do_rollback() {
   else
     choose_own ${folders[@]+"${folders[@]}"}
   fi
+  ! gone_up ${chosen[0]:+"${chosen[@]}"} || die "${EXIT_PREFLIGHT}" "${GONE_UP}; nothing was changed" \
+    "The way back is a snapshot from before the upgrade."
   must_keep_quorum ${chosen[0]:+"${chosen[@]}"}
   warn_expired ${chosen[0]:+"${chosen[@]}"}
   finish_undo rollback rolled-back "Nothing to roll back: there is nothing on this host that $(by_whom) did." ${chosen[0]:+"${chosen[@]}"}

@@ -213,6 +213,13 @@ generations() {
 # undo_failed: after a failure or a signal in the middle of an install. Whatever comes of it, the run ends with EXIT_FAILED.
 undo_failed() {
   before_install "${JOURNAL}"
+  if gone_up "${JOURNAL}"; then
+    end_transaction
+    write_receipt "${EXIT_FAILED}" not-undone
+    complain "the install failed and is left as it is: ${GONE_UP}" "The first error: ${FAILURE:-interrupted}" \
+      "Run this bundle again: it goes on from here."
+    return 0
+  fi
   say "Undoing what this run has changed ..."
   if undo_all "${JOURNAL}"; then
     end_transaction

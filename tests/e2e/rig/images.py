@@ -20,6 +20,7 @@ from tests.e2e.rig.rootfs import rootfs
 # Debian 13's etcd is 3.5.16: it has /livez and /readyz (3.5.11 and later), which the probes of Kubernetes 1.31 and
 # later ask for, and knows the flags of every kubeadm up to 1.33. Debian 12's 3.4 has neither.
 ETCD_SUITE = "trixie"
+OLD_ETCD_SUITE = "bookworm"
 
 REGISTRY_SUITE = "bookworm"
 
@@ -83,9 +84,9 @@ exec /usr/bin/etcd "$@"
 """
 
 
-def etcd_archive(image: str) -> Path:
+def etcd_archive(image: str, suite: str = ETCD_SUITE) -> Path:
     """A docker-archive with Debian's etcd under the name that the Kubernetes version asks for."""
-    programs = etcd_programs()
+    programs = etcd_programs(suite)
     added: dict[str, bytes] = {}
     if tuple(int(number) for number in image.rpartition(":")[2].split(".")[:2]) >= (3, 6):
         busybox = (rootfs() / "usr/bin/busybox").read_bytes()

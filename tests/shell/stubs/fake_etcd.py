@@ -100,8 +100,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.reply(200, '{"health":"true"}')
         elif self.path == "/metrics":
             self.reply(200, f"# HELP x\netcd_server_has_leader {0 if mode() in ('waiting', 'mute') else 1}\n")
-        elif self.path == "/version" and self.connection.getsockname()[1] == 2380:
-            self.reply(200, '{"etcdserver":"3.5.15"}')
+        elif self.path == "/version" and isinstance(self.connection, ssl.SSLSocket):
+            self.reply(200, setting("version") or '{"etcdserver":"3.5.15","etcdcluster":"3.5.0"}')
         else:
             self.reply(404, "")
 
