@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+T = TypeVar("T")
+
 long = False  # set by tests/conftest.py before any test module is imported
 
 
-def of(ordinary: int, full: int) -> int:
-    """The figure of this run."""
+def of(ordinary: T, full: T) -> T:
+    """The figure of this run, or its cases."""
     return full if long else ordinary
