@@ -88,6 +88,7 @@ class Clockwork:
             self.runtime,  # type: ignore[arg-type]
             self.manifests,
             "systemd",
+            "",
             lambda _text: None,
             Pace(scale),
             lambda: self.runtime.now,

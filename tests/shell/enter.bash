@@ -49,6 +49,7 @@ for entry in /usr/local/lib/*; do
 done
 cp -a /etc/passwd /etc/group /etc/ld.so.cache /etc/alternatives "$root/etc/"
 mkdir -p "$root"/etc/{kubernetes,containerd,systemd/system} "$root"/var/lib "$root"/run/{systemd/system,containerd}
+: > "$root/etc/resolv.conf"
 echo 0123456789abcdef0123456789abcdef > "$root/etc/machine-id"
 printf '%s\n' 'version = 2' 'disabled_plugins = []' '[plugins."io.containerd.grpc.v1.cri"]' \
   '  sandbox_image = "registry.k8s.io/pause:3.10"' \

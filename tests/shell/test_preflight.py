@@ -249,9 +249,16 @@ def test_only_this_check_objects(host: Sandbox, case: Case) -> None:
 def test_every_check_has_a_case(host: Sandbox) -> None:
     done = host.install(Payload(mode="kubeadm"), "preflight", "--json")
     names = {check["name"] for check in json.loads(done.stdout)["checks"]}
-    # in this file below, test_agree.py, test_history.py and test_quorum.py
-    assert names - {case.check for case in CASES} == {"root", "destinations", "newcomer", "history", "quorum"}
-    assert len(names) == 28
+    # in this file below, test_agree.py, test_history.py, test_quorum.py and test_runtime.py
+    assert names - {case.check for case in CASES} == {
+        "root",
+        "destinations",
+        "newcomer",
+        "history",
+        "quorum",
+        "kubelet-files",
+    }
+    assert len(names) == 29
 
 
 @pytest.mark.parametrize("mode", ["kubeadm", "rendered"])

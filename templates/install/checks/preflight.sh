@@ -2,7 +2,7 @@
 # The preflight: every check runs, each with a name and one line; all failures are reported at once.
 
 # What every operation checks first, in order: the machine and what runs on it.
-readonly HOST_CHECKS=(root tools architecture systemd hostname kubelet kubeadm kubelet-flags runtime cri
+readonly HOST_CHECKS=(root tools architecture systemd hostname kubelet kubeadm kubelet-flags kubelet-files runtime cri
   cgroup-driver cgroup-version swap ports clock images sandbox-image image-file disk)
 readonly NEVER_IGNORED=' root ca data-dir member-data newcomer unfinished quorum '
 

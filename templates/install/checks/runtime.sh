@@ -60,6 +60,36 @@ check_kubelet_flags() {
   fi
 }
 
+# check_kubelet_files: without its resolv.conf kubelet starts no Pod (pkg/kubelet/network/dns/dns.go); without the others
+# it does not start itself.
+check_kubelet_files() {
+  local file text line field path missing='' resolver=/etc/resolv.conf
+  local pattern="^ *(clientCAFile|resolvConf|tlsCertFile|tlsPrivateKeyFile): [\"']?([^\"']*)[\"']?\$"
+  local -a named=()
+  running || return 0
+  payload_file "${CONF[KUBELET_CONFIG]}" file
+  read_text "${file}" text
+  while IFS= read -r line; do
+    [[ ${line} =~ ${pattern} ]] || continue
+    if [[ ${BASH_REMATCH[1]} == resolvConf ]]; then
+      resolver=${BASH_REMATCH[2]}
+    else
+      named+=("${BASH_REMATCH[1]} ${BASH_REMATCH[2]}")
+    fi
+  done <<< "${text}"
+  for line in "resolvConf ${resolver}" ${named[@]+"${named[@]}"}; do
+    field=${line%% *} path=${line#* }
+    [[ -z ${path} || -n ${ENTRY_OF[${path}]+x} || -f ${path} && -r ${path} ]] && continue
+    missing+=" ${path} (${field}$([[ ! -L ${path} ]] || printf ', a link to nothing'));"
+  done
+  if [[ -n ${missing} ]]; then
+    verdict kubelet-files failed "kubelet's configuration names what is not there:${missing%;}" \
+      "Without its resolvConf kubelet starts no Pod; an empty file will do. Make it, or name another one with kubelet.extraConfig and build again."
+  else
+    verdict kubelet-files ok "the files that kubelet's configuration names are there"
+  fi
+}
+
 check_kubeadm() {
   local version is wanted config output
   running && [[ ${CONF[MANIFEST_MODE]} == kubeadm ]] || return 0
@@ -121,14 +151,14 @@ check_cri() {
   runtime_setting disabled_plugins disabled
   if [[ ${disabled} == *'"cri"'* || ${disabled} == *io.containerd.grpc.v1.cri* || ${disabled} == *io.containerd.cri.v1* ]]; then
     verdict cri failed "containerd's configuration disables CRI, which kubelet needs: ${disabled}" \
-      "Remove it from disabled_plugins in /etc/containerd/config.toml and restart containerd."
+      "Remove it from disabled_plugins in ${RUNTIME_FILE} and restart containerd."
   else
     verdict cri ok "containerd offers CRI"
   fi
 }
 
 check_cgroup_driver() {
-  local driver='' lines set in_toml=false
+  local driver='' lines set
   running || return 0
   runtime_setting lines lines
   if ! number lines "${lines}" || ((lines == 0)); then
@@ -140,15 +170,26 @@ check_cgroup_driver() {
     runtime_setting cgroup_manager driver
     driver=${driver:-systemd}
   fi
-  [[ ${CONF[CGROUP_DRIVER]} != systemd ]] || in_toml=true
   if [[ -z ${driver} ]]; then
     verdict cgroup-driver warning "the runtime's cgroup driver could not be found out" \
       "It must be ${CONF[CGROUP_DRIVER]}, as kubelet's is."
   elif [[ ${driver} != "${CONF[CGROUP_DRIVER]}" ]]; then
     verdict cgroup-driver failed "the runtime uses the cgroup driver ${driver}, kubelet would use ${CONF[CGROUP_DRIVER]}" \
-      "In /etc/containerd/config.toml, SystemdCgroup of runc must be ${in_toml}; then restart containerd."
+      "$(how_to_set_driver)"
   else
     verdict cgroup-driver ok "the runtime and kubelet use the cgroup driver ${driver}"
+  fi
+}
+
+# how_to_set_driver: of the runtime that is asked for by default.
+how_to_set_driver() {
+  local name wanted=false
+  runtime_setting default_runtime_name name
+  [[ ${CONF[CGROUP_DRIVER]} != systemd ]] || wanted=true
+  if runtime_is crio; then
+    printf 'In /etc/crio, cgroup_manager must be %s; then restart crio.' "${CONF[CGROUP_DRIVER]}"
+  else
+    printf 'In %s, SystemdCgroup of the runtime %s must be %s; then restart containerd.' "${RUNTIME_FILE}" "${name:-runc}" "${wanted}"
   fi
 }
 

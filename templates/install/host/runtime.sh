@@ -1,8 +1,11 @@
 # shellcheck shell=bash
-# The container runtime's own configuration, read once: what kind it is, and the settings that matter here.
+# The container runtime's own configuration, read once: what kind it is, and the settings that matter here. What counts is
+# what the runtime that runs was started with; a file in the usual place may be nobody's.
 
 RUNTIME_READ=no
-declare -A RUNTIME=() # its settings
+declare -A RUNTIME=()                    # its settings
+RUNTIME_FILE=/etc/containerd/config.toml # the file that it was started with
+RUNTIME_WORDS=()                         # how it is asked for what is in force; empty if nobody knows
 
 # What of its TOML is needed: key=value, without quotes; the first of each key, of a list all lines; and how many lines there
 # are.
@@ -11,14 +14,25 @@ readonly RUNTIME_SETTINGS='
   { sub(/^[ \t]+/, ""); key = $0; sub(/[ \t]*=.*/, "", key) }
   /^\[/ { section = $0; next }
   key == "disabled_plugins" { while ($0 !~ /\]/ && (getline more) > 0) $0 = $0 more }
-  key == "SystemdCgroup" && section !~ /runtimes\.runc/ { next }
+  key == "SystemdCgroup" {
+    if (match(section, /\.runtimes\.("[^"]*"|\047[^\047]*\047|[A-Za-z0-9_-]+)/)) {
+      name = substr(section, RSTART + 10, RLENGTH - 10); gsub(/["\047]/, "", name)
+      if (!(name in driver)) driver[name] = $0
+    }
+    next
+  }
   key == "sandbox" && section !~ /pinned_images/ { next }
-  key ~ /^(SystemdCgroup|cgroup_manager|disabled_plugins|pause_image|sandbox|sandbox_image)$/ && !(key in seen) {
+  key ~ /^(cgroup_manager|default_runtime_name|disabled_plugins|pause_image|sandbox|sandbox_image)$/ && !(key in seen) {
     seen[key]; value = $0; sub(/^[^=]*=[ \t]*/, "", value); sub(/[ \t]*$/, "", value)
     gsub(/\047/, "\"", value); if (value ~ /^"/) gsub(/"/, "", value)
     print key "=" value
+    if (key == "default_runtime_name") chosen = value
   }
-  END { print "lines=" NR }'
+  END {
+    if (chosen == "") chosen = "runc"
+    value = driver[chosen]; sub(/^[^=]*=[ \t]*/, "", value); sub(/[ \t]*(#.*)?$/, "", value)
+    print "SystemdCgroup=" value; print "lines=" NR
+  }'
 
 # runtime_is containerd|crio
 runtime_is() {
@@ -30,6 +44,7 @@ runtime_setting() {
   local key value
   if [[ ${RUNTIME_READ} == no ]]; then
     RUNTIME_READ=yes
+    find_runtime
     while IFS='=' read -r key value; do
       RUNTIME[${key}]=${value}
     done < <(runtime_config | awk "${RUNTIME_SETTINGS}")
@@ -37,10 +52,36 @@ runtime_setting() {
   printf -v "$2" '%s' "${RUNTIME[$1]-}"
 }
 
+# find_runtime: which containerd listens on our socket, and with which file was it started? Docker may run one of its own.
+find_runtime() {
+  local socket=${CONF[RUNTIME_ENDPOINT]#unix://} line pid='' index program=containerd
+  local -a words=()
+  runtime_is containerd || return 0
+  while IFS= read -r line; do
+    # systemd may hold the socket as well
+    [[ ${line} == *" ${socket} "* || ${line} == *" $(readlink -f -- "${socket}" || true) "* ]] || continue
+    [[ ! ${line} =~ \"containerd\",pid=([1-9][0-9]{0,9}), ]] || pid=${BASH_REMATCH[1]}
+  done < <(ss -H -l -x -p 2> /dev/null || true)
+  if [[ -n ${pid} ]] && mapfile -d '' -t words 2> /dev/null < "/proc/${pid}/cmdline" && ((${#words[@]} > 0)); then
+    [[ ${words[0]} != /* || ! -x ${words[0]} ]] || program=${words[0]}
+    RUNTIME_WORDS=("${program}")
+    for index in "${!words[@]}"; do
+      case ${words[index]} in
+        --config=/* | -c=/*) RUNTIME_FILE=${words[index]#*=} ;;
+        --config | -c) [[ ${words[index + 1]-} != /* ]] || RUNTIME_FILE=${words[index + 1]} ;;
+        *) continue ;;
+      esac
+      RUNTIME_WORDS=("${program}" --config "${RUNTIME_FILE}")
+    done
+  elif [[ -f ${RUNTIME_FILE} ]]; then
+    RUNTIME_WORDS=("${program}")
+  fi
+}
+
 # runtime_config: as the runtime itself sees it; otherwise as it is written.
 runtime_config() {
   if runtime_is containerd; then
-    containerd config dump 2> /dev/null || cat /etc/containerd/config.toml 2> /dev/null || true
+    ((${#RUNTIME_WORDS[@]} == 0)) || "${RUNTIME_WORDS[@]}" config dump 2> /dev/null || cat -- "${RUNTIME_FILE}" 2> /dev/null || true
   elif runtime_is crio; then
     crio config 2> /dev/null || true
   fi

@@ -62,6 +62,8 @@ class Binaries:
         etc = target / "etc"
         (etc / "containerd").mkdir(parents=True)
         (etc / "containerd/config.toml").write_text(_containerd(self.pause_image, systemd_cgroup))
+        # kubelet starts no Pod without one
+        (etc / "resolv.conf").write_text("")
         (etc / versions.VERSION_FILE.name).write_text(f"{self.version}\n")
         (etc / pace.PACE_FILE.name).write_text(f"{self.pace}\n")
         return target

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
         say(f'E "command failed" err="{refused}"')
         return 1
     folder = Path(options.static_pod_path or "/nonexistent")
-    _run(Manager(runtime, folder, options.cgroup_driver, say, pace.own()))
+    _run(Manager(runtime, folder, options.cgroup_driver, options.resolv_conf, say, pace.own()))
     return 0
 
 

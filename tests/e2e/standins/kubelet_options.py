@@ -65,6 +65,7 @@ class Options:
     port: int = 10250
     healthz_address: str = "127.0.0.1"
     healthz_port: int = 10248
+    resolv_conf: str = "/etc/resolv.conf"
     warnings: list[str] = field(default_factory=list)
 
 
@@ -87,6 +88,7 @@ def read(argv: Sequence[str], version: Version, machine: Mapping[str, Any]) -> O
             "kubelet is configured to not run on a host using cgroup v1. cgroup v1 support is in maintenance mode"
         )
     options = Options(endpoint=_endpoint(flags, config, version), warnings=warnings)
+    options.resolv_conf = config.get("resolvConf", options.resolv_conf)
     options.cgroup_driver = config.get("cgroupDriver", options.cgroup_driver)
     if options.cgroup_driver not in ("cgroupfs", "systemd"):
         raise RefusedError(f"invalid configuration: option cgroupDriver {options.cgroup_driver!r}")

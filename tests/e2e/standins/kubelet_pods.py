@@ -25,6 +25,7 @@ class Manager:
         runtime: Runtime,
         folder: Path,
         cgroup_driver: str,
+        resolv_conf: str,
         say: Callable[[str], None],
         pace: Pace,
         clock: Callable[[], float] = time.time,
@@ -33,6 +34,7 @@ class Manager:
         self._runtime = runtime
         self._folder = folder
         self._cgroup_driver = cgroup_driver
+        self._resolv_conf = resolv_conf
         self._say = say
         self._pace = pace
         self._clock = clock
@@ -134,6 +136,9 @@ class Manager:
                 f"Failed to create pod sandbox: kubelet cgroup driver {self._cgroup_driver!r} is not the runtime's: "
                 "OCI runtime create failed: runc create failed"
             )
+        if self._resolv_conf:
+            with Path(self._resolv_conf).open(encoding="utf-8"):  # as its DNS configurer does for each Pod
+                pass
         attempt = 1 + max((sandbox.attempt for sandbox in mine), default=-1)
         pod.log_directory.mkdir(parents=True, exist_ok=True)
         identity = self._runtime.run_sandbox(pods.sandbox_config(pod, attempt, self._cgroup_driver))
