@@ -36,6 +36,7 @@ PARTS: Final[tuple[str, ...]] = (
     "checks/data.sh",
     "checks/destinations.sh",
     "checks/newcomer.sh",
+    "checks/joining.sh",
     "checks/history.sh",
     "checks/quorum.sh",
     "checks/versions.sh",
@@ -57,6 +58,7 @@ PARTS: Final[tuple[str, ...]] = (
     "host/kubelet.sh",
     "host/pod.sh",
     "health/http.sh",
+    "health/members.sh",
     "health/shown.sh",
     "health/probe.sh",
     "health/words.sh",
@@ -68,6 +70,7 @@ PARTS: Final[tuple[str, ...]] = (
     "operations/configure.sh",
     "operations/renew.sh",
     "operations/upgrade.sh",
+    "operations/add.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -56,9 +57,12 @@ def metrics_urls(cluster: Cluster, host: Host) -> str:
     return ",".join(urls)
 
 
-def initial_cluster(cluster: Cluster) -> str:
-    """The value of etcd's ``--initial-cluster``: every member and its peer URL, in the order of the specification."""
-    return ",".join(f"{host.name}={peer_url(cluster, host)}" for host in cluster.hosts)
+def initial_cluster(cluster: Cluster, hosts: Iterable[Host] | None = None) -> str:
+    """The value of etcd's ``--initial-cluster``: every member and its peer URL, in the order of the specification.
+
+    ``hosts``: those that are members by then; None: all.
+    """
+    return ",".join(f"{host.name}={peer_url(cluster, host)}" for host in (cluster.hosts if hosts is None else hosts))
 
 
 def wal_dir(cluster: Cluster) -> str:
@@ -96,6 +100,21 @@ class Birth:
 
     initial_cluster: str
     state: State = "new"
+
+
+def joining(cluster: Cluster, present: Container[str]) -> dict[str, Birth]:
+    """The births of members that come to a cluster that runs, by name, each when the one before it is there.
+
+    ``present``: the names of those that are members already. etcd compares ``--initial-cluster`` of a member that joins
+    with the list as it is then, itself included (etcd server/etcdserver/api/membership, ValidateClusterAndAssignIDs).
+    """
+    there = [host for host in cluster.hosts if host.name in present]
+    found = {}
+    for host in cluster.hosts:
+        if host.name not in present:
+            there.append(host)
+            found[host.name] = Birth(initial_cluster(cluster, there), "existing")
+    return found
 
 
 def founding(cluster: Cluster) -> Birth:

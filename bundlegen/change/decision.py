@@ -17,7 +17,7 @@ from bundlegen.pki.history import Change, History, Member
 from bundlegen.spec import differences
 from bundlegen.spec.differences import FIXED, NOWHERE, REPLACE, Difference
 from bundlegen.spec.finding import FieldPath
-from bundlegen.spec.model import Ca, Cluster
+from bundlegen.spec.model import Ca, Cluster, Host
 
 Where: TypeAlias = Callable[[FieldPath], str]
 """Says where in which file a field of the specification is; of no field: the file."""
@@ -58,11 +58,10 @@ class Decision:
         if self.made is not None:
             return self.made.members
         born = {} if self.earlier.newest is None else self.earlier.newest.births
-        initial, state = member.initial_cluster(self.cluster), self.operation.state
-        new = Member.model_validate
+        joining = member.joining(self.cluster, born)
+        founding = member.founding(self.cluster)
         return tuple(
-            born.get(host.name)
-            or new({"name": host.name, "address": host.address, "initialCluster": initial, "state": state})
+            born.get(host.name) or _member(host, founding if self.operation.state == "new" else joining[host.name])
             for host in self.cluster.hosts
         )
 
@@ -158,6 +157,10 @@ def recorded(change: Change, wanted: Cluster) -> Cluster:
     ca = Ca(certificate=certificate, key=key, fingerprint=found.pki.ca_fingerprint)
     pki = found.pki.model_copy(update={"ca": ca if ca != Ca() else None})
     return found.model_copy(update={"images": wanted.images, "pki": pki})
+
+
+def _member(host: Host, birth: member.Birth) -> Member:
+    return Member(name=host.name, address=host.address, initial_cluster=birth.initial_cluster, state=birth.state)
 
 
 def _operation(name: str) -> Operation:

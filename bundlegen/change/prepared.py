@@ -42,7 +42,8 @@ def prepare(history: History, wanted: Cluster, where: Where, name: str | None) -
     felt: tuple[str, ...] = ()
     if decided.before is not None:
         felt = differing(decided.before, decided.cluster, births(decided.members), resources.template_text)
-    situation = Situation(decided.before, decided.cluster, felt, decided.issues)
+    unused = {host.name: decided.earlier.unused_issue(host.name) for host in decided.cluster.hosts}
+    situation = Situation(decided.before, decided.cluster, felt, decided.issues, unused=unused)
     hosts = decided.operation.hosts(situation)
     if not hosts and history.newest is not None:
         return _again(deciding.again(history, history.newest, wanted))

@@ -20,7 +20,8 @@ class Situation:
     it. ``differing``: the hosts of ``after``, in order, on which a placed file or a value of bundle.conf (beside the
     change's own identity) would be another one than before. ``issues``: by host, the number of the issue that its
     certificates have; absent: 0, the first. ``asked``: by host that is asked for by name, the number of an issue that
-    was never used; empty where the operation is found out from the specification.
+    was never used; empty where the operation is found out from the specification. ``unused``: by host that comes, the
+    number of an issue that was never used.
     """
 
     before: Cluster | None
@@ -28,6 +29,13 @@ class Situation:
     differing: tuple[str, ...]
     issues: Mapping[str, int]
     asked: Mapping[str, int] = field(default_factory=dict)
+    unused: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def coming(self) -> tuple[str, ...]:
+        """The hosts that there were not before, in order."""
+        known = set() if self.before is None else {host.name for host in self.before.hosts}
+        return tuple(host.name for host in self.after.hosts if host.name not in known)
 
 
 @dataclass(frozen=True)

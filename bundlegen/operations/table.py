@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from bundlegen.operations.add import ADD
 from bundlegen.operations.configure import CONFIGURE
 from bundlegen.operations.create import CREATE
 from bundlegen.operations.operation import Operation
 from bundlegen.operations.renew import RENEW
 from bundlegen.operations.upgrade import UPGRADE
 
-OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE, RENEW, UPGRADE)
+OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE, RENEW, UPGRADE, ADD)
 _BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}
 
 

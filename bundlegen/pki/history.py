@@ -227,6 +227,11 @@ class History:
         """The newest change in force that had a bundle for ``host``."""
         return next((change for change in reversed(self.changes) if host in change.hosts), None)
 
+    def unused_issue(self, host: str) -> int:
+        """The number of an issue that no change has used for ``host``, also none that was withdrawn."""
+        used = [entry.issues[host] for entry in self.entries if isinstance(entry, Change) and host in entry.issues]
+        return max(used, default=-1) + 1
+
     def required_of(self, host: str, made_up: Callable[[str], bool]) -> Change | None:
         """The newest change that ``host`` must have run, because no later bundle makes up for it.
 

@@ -43,6 +43,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "await_install SECONDS_TO_WAIT": SECONDS_ARE_MATCHED,
     "await_shown SECONDS_TO_WAIT": SECONDS_ARE_MATCHED,
     "await_shown since": ("await_shown", "since=${since:-${SECONDS}}"),
+    "become_voter SECONDS_TO_WAIT": SECONDS_ARE_MATCHED,
     "check_ca ENTRY_OF": ENTRIES_ARE_COUNTED,
     "check_clock CONF.ISSUED_AT": CONF_IS_MATCHED,
     "check_clock CONF.NOT_AFTER": CONF_IS_MATCHED,

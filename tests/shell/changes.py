@@ -38,6 +38,15 @@ def renew(name: str = "2-renew", *, after: str = "create", required: str = "crea
     return configure(name, after=after, required=required, **changes)
 
 
+def add(name: str = "2-add", **changes: Any) -> Payload:
+    """A bundle that makes infra0 a member of a cluster that the others of ``members`` are."""
+    members = changes.setdefault("members", THREE)
+    before = " ".join(f"{host}={address}" for host, address in members.items() if host != "infra0")
+    conf = {"OPERATION": "add", "CHANGE": name, "CHANGE_NUMBER": name.partition("-")[0], "MEMBERS_BEFORE": before}
+    changes["conf"] = {**conf, **changes.pop("conf", {})}
+    return Payload(state="existing", **changes)
+
+
 def upgrade(name: str = "2-upgrade", image: str = "registry.k8s.io/etcd:3.5.26-0", **changes: Any) -> Payload:
     """A bundle that upgrades: another etcd image than `create` had, and a flag by which its process is known."""
     changes["conf"] = {"OPERATION": "upgrade", "ETCD_IMAGE": image, **changes.pop("conf", {})}

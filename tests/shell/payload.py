@@ -117,6 +117,7 @@ class Payload:
     etcd_argument: str = "--snapshot-count=10000"
     conf: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    state: str = "new"
     days: float = 365
     issue: int = 0
     pieces: dict[str, bytes] = field(default_factory=dict)
@@ -144,7 +145,7 @@ class Payload:
             f"--name={self.host}",
             "--data-dir=/var/lib/etcd",
             f"--initial-cluster={initial}",
-            "--initial-cluster-state=new",
+            f"--initial-cluster-state={self.state}",
             f"--listen-client-urls=https://{bracketed(self.address)}:2379",
             self.etcd_argument,
         ]
@@ -172,7 +173,7 @@ class Payload:
             "REQUIRED_CHANGE": "", "MEMBERS_BEFORE": "", "HOST": self.host, "ADDRESS": self.address,
             "MANIFEST_MODE": self.mode,
             "MEMBERS": " ".join(f"{name}={address}" for name, address in self.members.items()),
-            "INITIAL_CLUSTER": initial, "INITIAL_CLUSTER_TOKEN": self.token,
+            "INITIAL_CLUSTER": initial, "INITIAL_STATE": self.state, "INITIAL_CLUSTER_TOKEN": self.token,
             "KUBELET_BINARY": "/usr/local/sbin/kubelet", "KUBELET_CONFIG": KUBELET_CONFIG,
             "RUNTIME_ENDPOINT": "unix:///run/containerd/containerd.sock", "ISSUED_AT": str(NOW - DAY),
             "NOT_BEFORE": str(NOW - 2 * DAY), "NOT_AFTER": str(NOW + 360 * DAY), "STATE_DIR": STATE,

@@ -276,3 +276,22 @@ def test_an_issue_for_those_that_are_asked_for() -> None:
     situation = Situation(settled(), settled(), (), {"infra0": 4}, {"infra2": 7, "infra0": 5})
     assert RENEW.hosts(situation) == ("infra0", "infra2")
     assert RENEW.issues(situation) == {"infra0": 5, "infra1": 0, "infra2": 7}
+
+
+def test_who_comes_is_born_into_the_list_as_it_is_then() -> None:
+    """One after the other, wherever they stand in the specification; the others keep what they were born with."""
+    more = [{"name": f"new{number}", "address": f"10.0.0.{20 + number}"} for number in range(2)]
+    found = decide(History((CREATE,)), cluster(hosts=[more[0], *HOSTS, more[1]]))
+    assert (found.name, found.operation.name) == ("2-add", "add")
+    born = {each.name: each for each in found.members}
+    assert {name: born[name] for name in ("infra0", "infra1", "infra2")} == CREATE.births
+    three = {f"infra{number}=https://10.0.0.{6 + number}:2380" for number in range(3)}
+    first, second = {*three, "new0=https://10.0.0.20:2380"}, "new1=https://10.0.0.21:2380"
+    assert {*born["new0"].initial_cluster.split(",")} == first
+    assert {*born["new1"].initial_cluster.split(",")} == first | {second}
+    assert born["new0"].state == born["new1"].state == "existing"
+    situation = Situation(
+        found.before, found.cluster, ("infra0", "infra1", "infra2"), {}, unused={"new0": 3, "new1": 0}
+    )
+    assert found.operation.hosts(situation) == ("new0", "new1", "infra0", "infra1", "infra2")
+    assert found.operation.issues(situation)["new0"] == 3

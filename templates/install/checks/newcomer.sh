@@ -44,9 +44,12 @@ own_entry() {
 
 # confirm_newcomer: once more, when sealed keys are open.
 confirm_newcomer() {
-  [[ ${CONF[OPERATION]} == create && ${CONF[SEALED]} == yes ]] || return 0
+  local check
+  [[ ${CONF[SEALED]} == yes ]] || return 0
   clear_verdicts
-  check_newcomer
+  while read -r check; do
+    [[ ${check} != @(newcomer|joining) ]] || "check_${check}"
+  done < <("${CONF[OPERATION]}_checks")
   print_trouble
-  ((FAILED == 0)) || die "${EXIT_PREFLIGHT}" "${CONF[HOST]} cannot be created; nothing was changed"
+  ((FAILED == 0)) || die "${EXIT_PREFLIGHT}" "${CONF[HOST]} cannot become a member; nothing was changed"
 }

@@ -156,15 +156,11 @@ knows_leader() {
 # read_members ADDRESS: sets LISTED and LISTED_COUNT by the member list of this member. One that has never started has
 # no name, and counts.
 read_members() {
-  local rest one name='"name":"([A-Za-z0-9._-]+)"' kind
-  client_ask "$1" POST /v3/cluster/member/list '{}' && [[ ${HTTP_STATUS} == 200 ]] || return 1
-  rest=${HTTP_BODY}
-  [[ ${rest} == *'"ID":'* ]] || return 1
-  LISTED=() LISTED_COUNT=0
-  while after '"ID":' "${rest}" rest; do
-    one=${rest%%'"ID":'*} kind=voter
-    [[ ${one} != *'"isLearner":true'* ]] || kind=learner
-    [[ ${kind} == learner ]] || LISTED_COUNT=$((LISTED_COUNT + 1))
-    [[ ! ${one} =~ ${name} ]] || LISTED[${BASH_REMATCH[1]}]=${kind}
+  local id
+  list_members "$1" '{}' || return 1
+  LISTED=()
+  LISTED_COUNT=$(voters)
+  for id in "${MEMBER_IDS[@]}"; do
+    [[ -z ${NAME_OF[${id}]-} ]] || LISTED[${NAME_OF[${id}]}]=${KIND_OF[${id}]}
   done
 }

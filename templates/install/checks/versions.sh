@@ -77,10 +77,9 @@ check_versions() {
 
 # check_alarms: with one, etcd takes no writes, or its members differ; neither is better for an upgrade.
 check_alarms() {
-  local alarm
   [[ ${RESTARTS} == yes && ${QUORUM} != none ]] || return 0
-  if alarm=$(raised_alarm); then
-    verdict alarms failed "etcd has raised the alarm ${alarm}" "Mend what it is about first: ${CONF[HEALTH_COMMAND]}"
+  if ask_alarm "${CONF[ADDRESS]}"; then
+    verdict alarms failed "etcd has raised the alarm ${ALARM}" "Mend what it is about first: ${CONF[HEALTH_COMMAND]}"
   elif downgrade_enabled; then
     verdict alarms failed "a downgrade of the cluster is under way" "Let it end, or cancel it: etcdctl downgrade cancel"
   else

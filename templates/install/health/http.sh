@@ -5,6 +5,7 @@
 HTTP_STATUS='' # three digits, or empty: no answer
 HTTP_BODY=''
 readonly HTTP_SECONDS=6
+ASK_SECONDS=${HTTP_SECONDS} # for what is asked over TLS
 # No answer that is needed is longer; what is asked may be nothing of ours, and go on for ever.
 readonly ANSWER_BYTES=16384 METRICS_BYTES=1048576
 
@@ -65,7 +66,7 @@ use_host_keys() {
 # the place of the shell there.
 tls() {
   local pki=${CONF[PKI_DIR]}
-  exec timeout "${HTTP_SECONDS}" openssl s_client -quiet -connect "$(bracketed "$1"):${CONF[CLIENT_PORT]}" \
+  exec timeout "${ASK_SECONDS}" openssl s_client -quiet -connect "$(bracketed "$1"):${CONF[CLIENT_PORT]}" \
     -CAfile "${TLS_FILES[0]:-${pki}/etcd/ca.crt}" -cert "${TLS_FILES[1]:-${pki}/etcd/healthcheck-client.crt}" \
     -key "${TLS_FILES[2]:-${pki}/etcd/healthcheck-client.key}" -verify_return_error -verify_ip "$1"
 }

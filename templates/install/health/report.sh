@@ -154,36 +154,69 @@ next_step() {
   printf 'Wait a little, then ask again: %s --cluster' "${CONF[HEALTH_COMMAND]}"
 }
 
-# listed_members: how many members etcd itself knows; prints nothing if it cannot be asked.
-listed_members() {
-  local body count=0
-  client_post /v3/cluster/member/list '{}' && [[ ${HTTP_STATUS} == 200 ]] || return 1
-  body=${HTTP_BODY}
-  while after '"peerURLs"' "${body}" body; do
-    count=$((count + 1))
+# health_list: is etcd's list that of this bundle? A change that other hosts have run already is no fault of this one.
+health_list() {
+  local member name url id own next extra='' unborn='' missing='' coming=''
+  local -A known=()
+  if ! list_members "${CONF[ADDRESS]}" '{}'; then
+    verdict member-list warning "etcd's member list could not be read over HTTP" "etcdctl member list shows it."
+    return 0
+  fi
+  for member in ${CONF[MEMBERS]}; do
+    name=${member%%=*}
+    url=$(peer_url "${member#*=}")
+    known[${url}]=yes
+    if id_of "${url}" id; then
+      continue
+    elif [[ -n ${CONF[MEMBERS_BEFORE]} && " ${CONF[MEMBERS_BEFORE]}" != *" ${name}="* ]]; then
+      coming+=" ${name}"
+    else
+      missing+=" ${name}"
+    fi
   done
-  printf '%d' "${count}"
+  for id in "${MEMBER_IDS[@]}"; do
+    [[ -z ${known[${URL_OF[${id}]}]-} ]] || continue
+    if [[ -n ${NAME_OF[${id}]-} ]]; then
+      extra+=" ${NAME_OF[${id}]} (${URL_OF[${id}]})"
+    else
+      unborn+=" ${URL_OF[${id}]}"
+    fi
+  done
+  if ! id_of "$(peer_url "${CONF[ADDRESS]}")" own; then
+    verdict member-list failed "etcd does not list this member: it was removed, or this host belongs to another cluster" \
+      "If it was removed on purpose: bash ${CONF[STATE_DIR]}/bundle/install.sh uninstall"
+  elif [[ ${KIND_OF[${own}]} == learner ]]; then
+    verdict member-list failed "this member is a learner, without a vote" "Run ${CONF[HOST]}'s bundle again: it goes on from there."
+  elif [[ -n ${unborn} ]]; then
+    verdict member-list failed "etcd lists a member that has never started, and that this bundle does not know:${unborn}" \
+      "If somebody is adding it, let that end. Otherwise it counts for the quorum for nothing, and is to be removed."
+  elif [[ -n ${missing} ]]; then
+    verdict member-list warning "no longer members:${missing}" "Run this host's newest bundle: it knows who is a member."
+  elif [[ -n ${extra} ]]; then
+    verdict member-list warning "members that this bundle does not know:${extra}" "Run this host's newest bundle: it knows who is a member."
+  elif [[ -n ${coming} ]]; then
+    read -r next _ <<< "${coming}"
+    verdict member-list warning "not members yet:${coming}" "Run ${next}.run on its host next."
+  else
+    verdict member-list ok "etcd lists ${#MEMBER_IDS[@]} members, as expected"
+  fi
 }
 
-# raised_alarm: which alarm etcd has raised; fails without one.
-raised_alarm() {
-  client_post /v3/maintenance/alarm '{"action":"GET"}' && [[ ${HTTP_BODY} =~ \"alarm\":\ ?\"([A-Z]{1,20})\" ]] || return 1
-  printf '%s' "${BASH_REMATCH[1]}"
+ALARM=''
+
+# ask_alarm ADDRESS: sets ALARM to what etcd has raised; fails without one.
+ask_alarm() {
+  ALARM=''
+  client_ask "$1" POST /v3/maintenance/alarm '{"action":"GET"}' && [[ ${HTTP_BODY} =~ \"alarm\":\ ?\"([A-Z]{1,20})\" ]] || return 1
+  ALARM=${BASH_REMATCH[1]}
 }
 
 # health_depth: what only a member with a leader can tell.
 health_depth() {
-  local count leader alarm size version
-  if ! count=$(listed_members); then
-    verdict member-list warning "etcd's member list could not be read over HTTP" "etcdctl member list shows it."
-  elif ((count != $(member_count))); then
-    verdict member-list failed "etcd lists ${count} members, this bundle knows $(member_count)" \
-      "This host belongs to another cluster, or members were added or removed without bundlegen."
-  else
-    verdict member-list ok "etcd lists ${count} members, as expected"
-  fi
-  if alarm=$(raised_alarm); then
-    verdict alarms failed "etcd has raised the alarm ${alarm}" "See https://etcd.io/docs: NOSPACE means the database is full, CORRUPT that members differ."
+  local leader size version
+  health_list
+  if ask_alarm "${CONF[ADDRESS]}"; then
+    verdict alarms failed "etcd has raised the alarm ${ALARM}" "See https://etcd.io/docs: NOSPACE means the database is full, CORRUPT that members differ."
   else
     verdict alarms ok "no alarm"
   fi

@@ -23,14 +23,14 @@ pod_changed_at() {
 
 # confirm_health MINIMUM: started is not enough; see await_install.
 confirm_health() {
-  local count
   running || return 0
   say "Waiting for etcd (at most ${SECONDS_TO_WAIT} s) ..."
   { await_install "$1" && stays; } || not_healthy
   [[ ${LEVEL} == member || ${LEVEL} == cluster ]] || return 0
-  count=$(listed_members) || return 0
-  ((count == $(member_count))) \
-    || die "${EXIT_FAILED}" "etcd lists ${count} members instead of $(member_count): it belongs to another cluster" \
+  # who comes to a cluster that runs has compared the list before
+  [[ ${CONF[OPERATION]} != add ]] && list_members "${CONF[ADDRESS]}" '{}' || return 0
+  ((${#MEMBER_IDS[@]} == $(member_count))) \
+    || die "${EXIT_FAILED}" "etcd lists ${#MEMBER_IDS[@]} members instead of $(member_count): it belongs to another cluster" \
       "Look for old data on the other hosts, or a wrong network."
 }
 

@@ -12,6 +12,7 @@
 #   emptydata PATH                        the data directory was there, without a member in it (`member` in version 0.1)
 #   image NAME                            imported by us
 #   tag NAME DIGEST KEPT                  of another image before the import; in containerd, KEPT is its name as well now
+#   joins URL                             the member at this address is to be added to the cluster
 #   version VERSION                       of the etcd that served here before an upgrade
 #   undo                                  a finished one that is being undone: this must be finished first
 #   units                                 systemd and kubelet are touched from here on
@@ -38,7 +39,7 @@ declare -rA JOURNAL_SHAPES=(
   [member]="${PATH_SHAPE}"
   [image]="${IMAGE_SHAPE}"
   [tag]="${IMAGE_SHAPE} ${IMAGE_SHAPE} ${IMAGE_SHAPE}"
-  [version]="${VERSION_SHAPE}"
+  [joins]="${URL_SHAPE}" [version]="${VERSION_SHAPE}"
   [undo]='' [units]='' [commit]=''
 )
 

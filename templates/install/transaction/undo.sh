@@ -59,6 +59,7 @@ undo() {
   for path in ${UNDO_ORDER[@]+"${UNDO_ORDER[@]}"}; do
     [[ ${EARLIER[${path}]} != absent ]] || made+=("${path}")
   done
+  leave_first "$@" || return 0
   stop_timers ${made[@]+"${made[@]}"}
   # a static Pod that was not there before goes first, while our kubelet can still stop its container
   if [[ ${EARLIER[${pod}]-} == absent ]]; then

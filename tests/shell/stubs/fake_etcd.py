@@ -4,9 +4,12 @@ Its certificates are read at each handshake, as etcd does; not any more once /va
 that does not come to be because a key and its certificate do not fit is a line in /var/stub/mismatches.
 /var/stub/etcd-mode decides how it is: healthy (default), waiting, mute (waiting, and no handshake for clients, as etcd
 that has had no leader since its start), silent (to clients), alarm, broken, or wrong-count.
+/var/stub/members is the member list, where a test writes one; it changes as it is asked to. /var/stub/refuse-VERB has a
+line for each answer to come: a code and a message, or `drop`: done, and nothing answered.
 --stub-folder=DIR makes it another host's member: its certificates and its `mode` are there, and it has no metrics.
 """
 
+import fcntl
 import http.server
 import json
 import os
@@ -79,6 +82,49 @@ def members():
     return json.dumps({"header": {}, "members": found}, separators=(", ", ":"))
 
 
+def change_members(verb, asked):
+    """What becomes of a request for another list: a status, and an answer as a gateway of version 1 gives it."""
+    with (STUB / "members.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refusals = STUB / f"refuse-{verb}"
+        first, _, rest = refusals.read_text().partition("\n") if refusals.exists() else ("", "", "")
+        if first:
+            refusals.write_text(rest)
+        if first and first != "drop":
+            code, _, text = first.partition(" ")
+            return 503, json.dumps({"error": text, "message": text, "code": int(code)}, separators=(",", ":"))
+        found = json.loads(members())
+        listed = found["members"]
+        if verb == "add":
+            new = {"ID": str(1000 + len(listed)), "peerURLs": asked["peerURLs"]}
+            listed.append(new | ({"isLearner": True} if asked.get("isLearner") else {}))
+        elif verb == "remove":
+            listed[:] = [each for each in listed if each["ID"] != asked["ID"]]
+        else:
+            (one,) = [each for each in listed if each["ID"] == asked["ID"]]
+            one.pop("isLearner", None)
+        new_file = STUB / "members.new"
+        new_file.write_text(json.dumps(found, separators=(", ", ":")))
+        new_file.rename(STUB / "members")
+        with (STUB / "requests").open("a") as log:
+            log.write(f"{verb} {asked.get('ID', '')}\n")
+        return (0, "") if first == "drop" else (200, members())
+
+
+def publish(name):
+    """A member that starts says its name to the others."""
+    if not (STUB / "members").exists():
+        return
+    with (STUB / "members.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = json.loads(members())
+        own = dict(each.split("=", 1) for each in ARGUMENTS["initial-cluster"].split(","))[name]
+        for each in found["members"]:
+            if own in each["peerURLs"]:
+                each |= {"name": name, "clientURLs": each["peerURLs"]}
+        (STUB / "members").write_text(json.dumps(found, separators=(", ", ":")))
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def reply(self, status, body):
         data = body.encode()
@@ -106,10 +152,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(404, "")
 
     def do_POST(self):
-        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.path == "/v3/cluster/member/list":
             # another host's member knows them all where a test says whom
             self.reply(*((200, members()) if not OWN or (STUB / "members").exists() else (503, "")))
+        elif self.path.startswith("/v3/cluster/member/"):
+            status, text = change_members(self.path.rpartition("/")[2], json.loads(body))
+            if status:
+                self.reply(status, text)
         elif self.path == "/v3/maintenance/alarm":
             self.reply(
                 200,
@@ -193,7 +243,8 @@ def make_log(name):
     folder = pathlib.Path(ARGUMENTS.get("wal-dir") or data_folder() / "wal")
     if list(folder.glob("*.wal")):
         return
-    if ARGUMENTS.get("initial-cluster-state") == "existing":
+    # who joins finds itself in the list, which the others tell; the form of life has nobody else in it
+    if ARGUMENTS.get("initial-cluster-state") == "existing" and "," not in ARGUMENTS["initial-cluster"]:
         (data_folder() / "snap" / "db").touch()
         print(
             '{"level":"fatal","msg":"discovery failed","error":"cannot fetch cluster info from peer urls"}',
@@ -218,6 +269,7 @@ if ARGUMENTS.get("broken"):
     sys.exit(2)
 if not OWN:
     make_log(ARGUMENTS["name"])
+    publish(ARGUMENTS["name"])
     MEMBERS = (data_folder() / "members").read_text().split(",")
 address = ARGUMENTS["listen-client-urls"].removeprefix("https://").rsplit(":", 1)[0].strip("[]")
 if OWN:

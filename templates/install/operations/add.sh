@@ -1,0 +1,153 @@
+# shellcheck shell=bash
+# add: a new member for a cluster that runs. It comes as a learner, which has no vote, and gets its vote when it holds all data.
+# The hosts that are members already get what tells them of it, as renew places it, and nothing restarts there.
+
+add_checks() {
+  if is_newcomer; then
+    printf '%s\n' "${HOST_CHECKS[@]}" history data-dir destinations leftovers drop-ins unfinished joining selinux
+  else
+    renew_checks
+  fi
+}
+
+add_steps() {
+  if is_newcomer; then
+    printf '%s\n' \
+      'place place_files' \
+      'place place_copy' \
+      'images import_images' \
+      'start make_data_folder' \
+      'start reload_units' \
+      'start join_cluster' \
+      'start place_pod' \
+      'start start_kubelet' \
+      'start be_born' \
+      'start become_voter'
+  else
+    renew_steps
+  fi
+}
+
+add_places() {
+  is_newcomer || renew_places "$1"
+}
+
+add_in_place() {
+  ! is_newcomer || create_in_place
+}
+
+add_peers() {
+  create_peers
+}
+
+add_waiting() {
+  create_waiting
+}
+
+add_healthy() {
+  if is_newcomer; then
+    confirm_health member
+  else
+    renew_healthy "$1"
+  fi
+}
+
+# join_cluster: into the list, as a learner, unless it is there already. All members are asked again, right before.
+join_cluster() {
+  local own id start=${SECONDS} code
+  running || return 0
+  own=$(peer_url "${CONF[ADDRESS]}")
+  while true; do
+    survey || die "${EXIT_FAILED}" "${NOT_JOINABLE}" "${JOIN_HINT}"
+    journal_has "${JOURNAL}" joins || journal joins "${own}"
+    ! id_of "${own}" id || break
+    code=0
+    change_members "${VOTER}" add "{\"peerURLs\":[\"${own}\"],\"isLearner\":true}" || code=$?
+    if { ((code == 1)) && ! passes; } || ((SECONDS - start >= 40)); then
+      die "${EXIT_FAILED}" "etcd does not add ${CONF[HOST]}: ${WHY}" "bundlegen-health --cluster on a member's host says what is wrong."
+    fi
+    ((code == 0)) || sleep 1
+  done
+  say "  ${CONF[HOST]} is in the member list, as a ${KIND_OF[${id}]}"
+}
+
+# passes: is what etcd says over soon? A member that was started counts as unhealthy for 5 s; an id that was removed is banned
+# within the second in which it was.
+passes() {
+  [[ ${WHY} == @(*'unhealthy cluster'*|*'member not found'*|*'already exists'*) ]]
+}
+
+# become_voter: when it has caught up, which the leader decides.
+become_voter() {
+  local own id start=${SECONDS} code
+  running || return 0
+  own=$(peer_url "${CONF[ADDRESS]}")
+  say "Waiting until this member holds all data (at most ${SECONDS_TO_WAIT} s) ..."
+  start_progress
+  REASON='etcd has not started yet'
+  while true; do
+    if find_right && probe_local && list_members "${VOTER}" && id_of "${own}" id; then
+      [[ ${KIND_OF[${id}]} == learner ]] || break
+      code=0
+      change_members "${VOTER}" promote "{\"ID\":\"${id}\"}" || code=$?
+      ((code != 1)) || REASON="it has no vote yet: ${WHY}"
+      ((code != 0)) || continue
+    elif is_hopeless; then
+      end_progress
+      not_healthy
+    fi
+    if ((SECONDS - start >= SECONDS_TO_WAIT)); then
+      end_progress
+      not_healthy
+    fi
+    progress "$((SECONDS - start))" "${REASON}"
+    sleep 1
+  done
+  end_progress
+  say "  ${CONF[HOST]} has a vote"
+}
+
+undo_joins() { :; }
+
+# leave_first FOLDER...: a member that came with one of these goes before its etcd is stopped, while the cluster can still agree
+# on it. Fails where it cannot be taken out of the list.
+leave_first() {
+  local folder url
+  running || return 0
+  for folder in "$@"; do
+    url=$(journal_line "${folder}" joins) || continue
+    [[ ${url} == "$(peer_url "${CONF[ADDRESS]}")" ]] || continue
+    leave_cluster || return 1
+  done
+}
+
+# leave_cluster: takes this member out of the list, asked for at another one.
+leave_cluster() {
+  local id member other='' target serve=0 own leader
+  probe_members
+  for member in ${CONF[MEMBERS]}; do
+    [[ ${member%%=*} != "${CONF[HOST]}" ]] || continue
+    [[ ${MEMBER_STATE[${member%%=*}]} == healthy ]] || continue
+    serve=$((serve + 1))
+    other=${other:-${member#*=}}
+  done
+  if [[ -z ${other} ]] || ! list_members "${other}"; then
+    trouble "no other member can be asked whether ${CONF[HOST]} is in the member list" "See that one serves, then run this again."
+    return 1
+  fi
+  id_of "$(peer_url "${CONF[ADDRESS]}")" id || return 0
+  if [[ ${KIND_OF[${id}]} == voter ]] && ((serve < ($(voters) - 1) / 2 + 1)); then
+    trouble "without ${CONF[HOST]} the cluster would lose its quorum: only ${serve} others serve" "Restore them first, then run this again."
+    return 1
+  fi
+  if client_post /v3/maintenance/status '{}' && leader=$(json_field leader "${HTTP_BODY}") && own=${id} && [[ ${leader} == "${own}" ]]; then
+    if ! id_of "$(peer_url "${other}")" target || ! hand_over "${CONF[ADDRESS]}" "${own}" "${target}"; then
+      warn "this member leads, and could not hand that over; writes may wait for a moment"
+    fi
+  fi
+  if ! remove_member "${other}" "${id}"; then
+    trouble "${CONF[HOST]} could not be taken out of the member list: ${WHY}" "Run this again in a while."
+    return 1
+  fi
+  say "  ${CONF[HOST]} is no member any more"
+}
