@@ -26,6 +26,7 @@ class Arguments:
     old: Path
     new: Path
     cluster: str
+    clusters: tuple[str, ...]
     at: str
     allowed_signers: Path | None
     signer: str
@@ -65,7 +66,8 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         spec=Path(found.get("SPEC") or ""),
         bundle=Path(found.get("BUNDLE") or ""),
         folder=Path(found.get("DIR") or ""),
-        cluster=found.get("CLUSTER") or "",
+        cluster="".join(_words(found.get("CLUSTER"))[:1]),
+        clusters=_words(found.get("CLUSTER")),
         old=Path(found.get("OLD") or ""),
         new=Path(found.get("NEW") or ""),
         paths=tuple(map(Path, found.get("PATH") or ())),
@@ -85,7 +87,7 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         shared_images=bool(found.get("--shared-images")),
         source_date=bool(found.get("--source-date")),
         operation=found.get("OPERATION") or "",
-        hosts=tuple(found.get("HOST") or ()),
+        hosts=_words(found.get("HOST")),
         within=_within(found.get("--within")),
         sign_key=_path(found.get("--sign-key")),
         split=found.get("--split"),
@@ -100,6 +102,11 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         quiet=bool(found.get("--quiet")),
         verbose=bool(found.get("--verbose")),
     )
+
+
+def _words(found: Any) -> tuple[str, ...]:
+    """What docopt makes a list of where there may be several."""
+    return (found,) if isinstance(found, str) else tuple(found or ())
 
 
 def _path(text: str | None) -> Path | None:

@@ -7,17 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from bundlegen.commands.options import OPERANDS, OPTIONS
+
 WIDTH: Final = 80
 _INDENT: Final = 26
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option, which means the same wherever it is taken. ``value``: what follows it; empty for a switch."""
-
-    name: str
-    value: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -35,59 +28,6 @@ class Page:
     pair: tuple[str, ...] = ()
     older: tuple[tuple[str, str], ...] = ()
 
-
-OPERANDS: Final = {
-    "NAME=ADDRESS": "name and IP address of each host, such as infra0=10.0.0.6",
-    "SPEC": "the specification, such as cluster.yaml",
-    "HOST": "hosts by name; without any, all of them",
-    "OPERATION": "what is asked for by its name, such as renew; without it, what the specification leads to",
-    "BUNDLE": "a bundle, such as infra0.run",
-    "PATH": "bundles, and folders of changes",
-    "DIR": "a folder",
-    "OLD": "the bundle or the folder of the change before",
-    "NEW": "the bundle or the folder of the change after it",
-    "CLUSTER": "the name of the cluster, as its specification has it",
-    "CHANGE": "the folder of a change, or its change.json",
-    "RECEIPT": "receipts, and folders to look for them in",
-    "change": "the word itself: the schema of change.json instead",
-}
-
-OPTIONS: Final = {
-    option.name: option
-    for option in (
-        Option("--name", "NAME", "the name of the cluster (default: etcd)"),
-        Option("--file", "FILE", "a new file for the result, instead of standard output"),
-        Option("--output", "DIR", "folder for what may be carried away [default: out]"),
-        Option("--pki", "DIR", "folder for the keys, which stay here (default: pki)"),
-        Option("--change", "NAME", "the change to make again, or to take back, such as create or 2-configure"),
-        Option("--within", "DURATION", "only hosts with a certificate that expires by then, such as 60d"),
-        Option("--existing", "", "only if the cluster's store is there already: no new CA is made"),
-        Option("--jobs", "N", "how many keys to make at once (default: one per processor)"),
-        Option("--seal", "", "encrypt the keys in the bundles, each host's under an unlock code of its own"),
-        Option(
-            "--sign-key",
-            "KEY",
-            "sign SHA256SUMS with this SSH key: its file, or the .pub of a key that an agent or a token holds",
-        ),
-        Option("--base", "", "make base.run as well: what all hosts share, and no secret, for golden images"),
-        Option(
-            "--shared-images",
-            "",
-            "put the images into one file beside the bundles, images.tar.gz, instead of into each bundle",
-        ),
-        Option("--split", "SIZE", "write each bundle in numbered parts as well, of at most SIZE (such as 10M)"),
-        Option("--extension", "EXT", "end the names of what is to be attached in EXT, such as txt"),
-        Option("--source-date", "", "date what is new by SOURCE_DATE_EPOCH, however far it is from the clock"),
-        Option("--replace", "", "put what comes out different in the place of what is there"),
-        Option("--at", "DATE", "the moment for which certificates must be valid (default: now)"),
-        Option("--allowed-signers", "FILE", "who may sign, as in ssh-keygen(1); then a good signature is demanded"),
-        Option("--signer", "ID", "the name in that file of who must have signed"),
-        Option("--metrics", "FILE", "write the answer for node-exporter's textfile collector"),
-        Option("--json", "", "the result as JSON"),
-        Option("--quiet", "", "print nothing but errors, and what was asked for"),
-        Option("--verbose", "", "with an error, where in bundlegen it arose"),
-    )
-}
 
 _MAKING: Final = ("--output", "--pki")
 _TELLING: Final = ("--json", "--quiet", "--verbose")
@@ -223,6 +163,16 @@ PAGES: Final = {
             "Says which host has run what. Exit code 6 unless every host has run its bundle and every receipt counts. "
             "With --pki, the store takes in the receipts that count: later changes then know what has run.",
             ("--pki", "--metrics", "--json", "--verbose"),
+        ),
+        Page(
+            "status",
+            "[CLUSTER...]",
+            "show every cluster of the store, what is due first on top",
+            "What was made last, which hosts have run it by the receipts that reconcile took in, and when the first "
+            "certificate and the CA expire; with names, each host as well. Writes nothing to the store, and waits for "
+            "nobody. Exit code 6 if anything expires within 30 days (--within: another time), 4 if a store cannot be "
+            "read: the others are shown.",
+            ("--pki", "--within", "--metrics", *_TELLING),
         ),
         Page(
             "packer",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bundlegen.commands.pages import OPERANDS, OPTIONS, PAGES, Page, operands, operands_needed, taken
+from bundlegen.commands.options import OPERANDS, OPTIONS
+from bundlegen.commands.pages import PAGES, Page, operands, operands_needed, taken
 from bundlegen.errors import UsageError
 from bundlegen.spec.finding import closest
 
@@ -84,7 +85,7 @@ def _check_operands(page: Page, plain: Sequence[str]) -> None:
         raise UsageError(
             f"{page.command} takes {' '.join(wanted)} and not also {surplus}", hint=f"bundlegen {page.command} --help"
         )
-    if optional and plain and plain[0] not in wanted:
+    if optional and not repeats and plain and plain[0] not in wanted:
         raise UsageError(f"{page.command} takes the word {wanted[0]} or none, not {plain[0]!r}")
 
 

@@ -107,6 +107,11 @@ def validity_window(
 
 def request_digest(request: CertRequest, issuer: x509.Certificate | None = None) -> str:
     """What tells one request from another: SHA-256 over all of it and the issuer's fingerprint, in hex."""
+    return digest_under(request, fingerprint(issuer) if issuer else "")
+
+
+def digest_under(request: CertRequest, issuer: str) -> str:
+    """The same for an issuer of which only the fingerprint is at hand; empty: none."""
     facts: dict[str, object] = {
         "host": request.host,
         "name": request.name,
@@ -116,7 +121,7 @@ def request_digest(request: CertRequest, issuer: x509.Certificate | None = None)
         "algorithm": request.algorithm,
         "validity": request.validity.total_seconds(),
         "margin": request.margin.total_seconds(),
-        "issuer": fingerprint(issuer) if issuer else "",
+        "issuer": issuer,
     }
     # The first issue has the digest that it had before there were others.
     if request.issue:

@@ -60,7 +60,12 @@ def store_around(path: Path) -> Path | None:
 
 def leaf_folder(store: Path, request: CertRequest, issuer: x509.Certificate) -> Path:
     """Where the pair for this request is: its name tells it from every other request of the host."""
-    return store / HOSTS / str(request.host) / f"{request.name}-{request_digest(request, issuer)[:_DIGITS]}"
+    return leaf_place(store, str(request.host), request.name, request_digest(request, issuer))
+
+
+def leaf_place(store: Path, host: str, name: str, digest: str) -> Path:
+    """The same where only the digest of the request is at hand."""
+    return store / HOSTS / host / f"{name}-{digest[:_DIGITS]}"
 
 
 def files(pair: Pair, names: tuple[str, str]) -> dict[str, bytes]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
+
+_NARROWEST: Final = 10
+"""Columns: a day as ``2026-11-22`` is never cut."""
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -15,6 +19,19 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
     ]
     return "\n".join(lines)
+
+
+def fitting(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], width: int) -> str:
+    """The same no wider than ``width``, if that is not 0: the widest cells lose their ends, which three dots say."""
+    lines = [tuple(map(one_line, row)) for row in [head, *rows]]
+    limits = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    while width and sum(limits) + 2 * (len(limits) - 1) > width and max(limits) > _NARROWEST:
+        limits[limits.index(max(limits))] -= 1
+    cut = [
+        tuple(cell if len(cell) <= most else f"{cell[: most - 3]}..." for cell, most in zip(line, limits, strict=True))
+        for line in lines
+    ]
+    return table(cut[0], cut[1:])
 
 
 def size(count: int) -> str:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from bundlegen.trust import bundle
-from tests.bench import images, installer, one_file
+from tests.bench import images, installer, one_file, stores
 from tests.bench.timing import Cost, cost, peak_memory, run, spread, timed
 from tests.building import BUNDLEGEN, specification, write
 
@@ -41,6 +41,7 @@ def main() -> int:
         compare(work / "small", hosts=3, algorithm="RSA-2048", runs=3, goal=0.30)
         compare(work / "large", hosts=40, algorithm="ECDSA-P256", runs=3, goal=0.20)
         start_up()
+        stores.main(work)
         one_file.main(work)
         memory(work / "memory", hosts=300)
         images.main(work)

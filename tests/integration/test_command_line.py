@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bundlegen.commands import pages
-from bundlegen.commands.pages import OPERANDS, PAGES
+from bundlegen.commands import options, pages
+from bundlegen.commands.options import OPERANDS
+from bundlegen.commands.pages import PAGES
 from tests.building import BUNDLEGEN, build, environment, main, specification, write
 
 HOSTS = ("infra0=10.0.0.6", "infra1=10.0.0.7", "infra2=10.0.0.8")
-OPTIONS = sorted(pages.OPTIONS)
+OPTIONS = sorted(options.OPTIONS)
 NEEDED = {
     "init": "NAME=ADDRESS",
     "extract": "BUNDLE and DIR",
@@ -56,10 +57,8 @@ def test_each_command_has_a_page_of_its_own(
     assert shown == list(pages.taken(PAGES[command]))
 
 
-@pytest.mark.parametrize("command", PAGES)
+@pytest.mark.parametrize("command", [each for each in PAGES if not PAGES[each].operands.startswith("[")])
 def test_what_is_missing_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if command == "schema":
-        return
     assert main([command]) == 2
     names = NEEDED.get(command, pages.operands(PAGES[command])[0]).split(" and ")
     said = " and ".join(f"{name} ({OPERANDS[name]})" for name in names)
@@ -83,9 +82,9 @@ def test_what_is_missing_is_named(command: str, capsys: pytest.CaptureFixture[st
         (("extract", "a.run"), "extract needs DIR (a folder) (bundlegen extract --help)"),
         (
             ("audit", "out", "--pki", "pki"),
-            "audit has no --pki (taken by build, renew, withdraw, plan, unlock-codes, reconcile, packer)",
+            "audit has no --pki (taken by build, renew, withdraw, plan, unlock-codes, reconcile, status, packer)",
         ),
-        (("build", "a.yaml", "--metrics", "x"), "build has no --metrics (taken by reconcile)"),
+        (("build", "a.yaml", "--metrics", "x"), "build has no --metrics (taken by reconcile, status)"),
         (
             ("build", "a.yaml", "--pki"),
             "--pki needs DIR after it (folder for the keys, which stay here)",

@@ -55,6 +55,7 @@ EDGE = (
     "change.prepared",
     "change.run",
     "change.shape",
+    "change.status",
     "change.taken_in",
     "change.withdraw",
     "trust.*",
@@ -193,7 +194,7 @@ def test_folders_hold_no_code_of_their_own() -> None:
 
 def test_every_command_has_its_module() -> None:
     files = {name.removeprefix("commands.") for name in modules() if name.startswith("commands.")}
-    assert files - {"arguments", "pages", "usage"} == {command.replace("-", "_") for command in cli.COMMANDS}
+    assert files - {"arguments", "options", "pages", "usage"} == {command.replace("-", "_") for command in cli.COMMANDS}
     for command in cli.COMMANDS:
         body = modules()[f"commands.{command.replace('-', '_')}"].body
         run = next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == "run")

@@ -9,7 +9,8 @@ import pytest
 from bundlegen import __version__
 from bundlegen.cli import parse
 from bundlegen.commands.arguments import Arguments
-from bundlegen.commands.pages import OPTIONS, PAGES, operands, overview, page_text, taken
+from bundlegen.commands.options import OPTIONS
+from bundlegen.commands.pages import PAGES, operands, overview, page_text, taken
 from bundlegen.commands.usage import split
 from bundlegen.errors import UsageError
 
@@ -52,6 +53,7 @@ def test_several_operands() -> None:
     assert arguments("init", "a=10.0.0.1", "b=10.0.0.2").pairs == ("a=10.0.0.1", "b=10.0.0.2")
     assert arguments("verify", "one", "two").paths == (Path("one"), Path("two"))
     assert arguments("reconcile", "change", "r", "s").receipts == (Path("r"), Path("s"))
+    assert (arguments("status").clusters, arguments("status", "a", "b").clusters) == ((), ("a", "b"))
 
 
 def test_an_older_spelling_is_taken() -> None:
@@ -85,7 +87,7 @@ def test_every_option_of_every_command_is_taken(command: str) -> None:
         (["build", "a", "--sael"], "unknown option --sael", "did you mean --seal?"),
         (["build", "a", "--rep"], "unknown option --rep", "options are written out: --replace"),
         (["build", "a", "-x"], "unknown option -x", "bundlegen COMMAND --help lists the options"),
-        (["build", "a", "--metrics", "x"], "build has no --metrics", "taken by reconcile"),
+        (["build", "a", "--metrics", "x"], "build has no --metrics", "taken by reconcile, status"),
         (["build", "a", "--seal=yes"], "--seal takes no value, and is given 'yes'", "write --seal alone"),
         (["build", "a", "--jobs"], "--jobs needs N after it", "how many keys to make at once"),
         (["build", "a", "--output="], "--output is given an empty DIR", "folder for what may be carried away"),
