@@ -127,6 +127,8 @@ KEYS: Final = (
     Key("MEMBERS_BEFORE", "infra0=10.0.0.6 infra1=10.0.0.7",
         "every member before this change, alike; empty: there is no cluster yet", f"({_MEMBERS})?",
         lambda of: members(iter(of.position.members_before)), base="", of_change=True, before=""),
+    Key("REPLACED", "", "the host whose member comes anew in this change (`replace`); empty: none", f"({_NAME})?",
+        lambda of: of.position.replaced, base="", of_change=True, before=""),
     Key("CLIENT_PORT", "2379", "", _PORT, lambda of: str(of.cluster.ports.client), told="client port"),
     Key("PEER_PORT", "2380", "", _PORT, lambda of: str(of.cluster.ports.peer), told="peer port"),
     Key("METRICS_PORT", "2381", "", _PORT, lambda of: str(of.cluster.ports.metrics), told="metrics port"),

@@ -19,7 +19,7 @@ class Position:
 
     ``after``: the newest earlier change that had a bundle for this host. ``required``: the newest earlier one that must
     have run there, since no later one makes up for it. Both are empty if there is none. ``members_before``: name and
-    address of each member that the cluster has before this change.
+    address of each member that the cluster has before this change. ``replaced``: the host whose member comes anew.
     """
 
     change: str = layout.FIRST_CHANGE
@@ -28,6 +28,7 @@ class Position:
     after: str = ""
     required: str = ""
     members_before: tuple[tuple[str, str], ...] = ()
+    replaced: str = ""
 
 
 FIRST = Position()

@@ -71,6 +71,7 @@ PARTS: Final[tuple[str, ...]] = (
     "operations/renew.sh",
     "operations/upgrade.sh",
     "operations/add.sh",
+    "operations/replace.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
 

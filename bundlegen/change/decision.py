@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -30,7 +30,7 @@ class Decision:
     ``cluster``: what its bundles are made from. ``before``: the cluster as the change before made it; None before the
     first. ``earlier``: the history until then. ``made``: how it was made before; None for a new one.
     ``differences``: what it changes in the specification, field by field. ``idle``: what the specification says
-    otherwise than this change, and no host is told of.
+    otherwise than this change, and no host is told of. ``reborn``: the members that come anew.
     """
 
     operation: Operation
@@ -41,11 +41,18 @@ class Decision:
     made: Change | None
     differences: tuple[Difference, ...]
     idle: tuple[Difference, ...] = ()
+    reborn: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
         """What the change is called."""
         return layout.change_name(self.number, self.operation.name)
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        """The members that come anew in it, and were there before."""
+        before = {} if self.earlier.newest is None else self.earlier.newest.births
+        return frozenset(each.name for each in self.members if before.get(each.name, each) != each)
 
     @property
     def issues(self) -> Mapping[str, int]:
@@ -57,7 +64,8 @@ class Decision:
         """The members afterwards, each with what it was born with."""
         if self.made is not None:
             return self.made.members
-        born = {} if self.earlier.newest is None else self.earlier.newest.births
+        births = {} if self.earlier.newest is None else self.earlier.newest.births
+        born = {name: each for name, each in births.items() if name not in self.reborn}
         joining = member.joining(self.cluster, born)
         founding = member.founding(self.cluster)
         return tuple(
@@ -87,11 +95,12 @@ def decide(history: History, wanted: Cluster, where: Where) -> Decision:
     return Decision(operation, history.next_number, wanted, before, history, None, found)
 
 
-def asked(history: History, wanted: Cluster, where: Where, name: str) -> Decision:
+def asked(history: History, wanted: Cluster, where: Where, name: str, hosts: Collection[str] = ()) -> Decision:
     """The operation ``name``, which is asked for and changes nothing of what the specification says.
 
-    Raises SpecError where the specification differs as well, UsageError for an operation that is not asked for by its
-    name, ConflictError where the history holds no cluster yet, or another one.
+    But for the addresses of ``hosts``, where it makes them members anew. Raises SpecError where the specification
+    differs as well, UsageError for an operation that is not asked for by its name, ConflictError where the history
+    holds no cluster yet, or another one.
     """
     operation, newest = table.named(name), history.newest
     if operation is None or not operation.by_name:
@@ -105,13 +114,18 @@ def asked(history: History, wanted: Cluster, where: Where, name: str) -> Decisio
     _check_same_cluster(newest, wanted)
     before = recorded(newest, wanted)
     found = _felt(before, wanted)
+    if operation.bears_anew and len(hosts) != 1:
+        raise UsageError(f"{name} is of one host at a time", hint=f"bundlegen {name} SPEC HOST")
+    if found and operation.bears_anew and all(each.row == REPLACE and each.host in hosts for each in found):
+        return Decision(operation, history.next_number, wanted, before, history, None, found, reborn=frozenset(hosts))
     if found:
         said = f"the specification differs from {newest.name}, and {name} changes nothing else"
         rows = ", then ".join((*(row for row in differences.asked(found) if row != REPLACE), name))
         mixed = Problem(where(()), "", said, f"do one at a time, each built and run: {rows}; or put it back")
         raise SpecError([*(_problem(each, newest, where) for each in found), mixed])
     idle = tuple(each for each in differences.between(before, wanted) if each.row == NOWHERE)
-    return Decision(operation, history.next_number, before, before, history, None, (), idle)
+    reborn = frozenset(hosts if operation.bears_anew else ())
+    return Decision(operation, history.next_number, before, before, history, None, (), idle, reborn)
 
 
 def again(history: History, change: Change, wanted: Cluster) -> Decision:
@@ -210,7 +224,7 @@ def _only_row(found: Iterable[Difference], newest: Change, where: Where) -> str:
     found = tuple(found)
     rows = differences.asked(found)
     known = table.named(rows[0]) if len(rows) == 1 else None
-    if known is not None and not any(each.row == FIXED for each in found):
+    if known is not None and not known.by_name and not any(each.row == FIXED for each in found):
         return known.name
     problems = [_problem(each, newest, where) for each in found]
     doable = tuple(row for row in rows if row != REPLACE)
@@ -232,5 +246,7 @@ def _problem(found: Difference, newest: Change, where: Where) -> Problem:
         said = f"differs from {newest.name}: {values}, and cannot be changed on a cluster that exists"
         hint = "put it back"
     elif found.row == REPLACE:
-        hint = "a member keeps its name and address: put it back, or remove the host and add it, one change each"
+        hint = "a member keeps its name: put it back, or remove the host and add it, one change each"
+        if found.host:
+            hint = f"if the host has another address now: bundlegen replace SPEC {found.host}"
     return Problem(where(found.path), found.field, said, hint)

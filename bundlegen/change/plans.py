@@ -84,6 +84,7 @@ def position(decision: Decision, host: str) -> Position:
         after=_name(earlier.last_of(host)),
         required=_name(earlier.required_of(host, _is_made_up)),
         members_before=tuple((each.name, each.address) for each in members),
+        replaced=next(iter(decision.replaced), ""),
     )
 
 

@@ -57,12 +57,15 @@ def prepare_asked(
 
     Raises as :func:`bundlegen.change.decision.asked`, and what ``choose`` raises.
     """
-    decided = deciding.asked(history, wanted, where, asked.operation)
+    decided = deciding.asked(history, wanted, where, asked.operation, asked.hosts)
     issues = choose(decided.cluster)
     just = made_just_now(history, issues, asked.operation, now)
     if just is not None:
         return _again(deciding.again(history, just, wanted))
-    situation = Situation(decided.before, decided.cluster, (), decided.issues, issues)
+    felt: tuple[str, ...] = ()
+    if decided.before is not None and decided.differences:
+        felt = differing(decided.before, decided.cluster, births(decided.members), resources.template_text)
+    situation = Situation(decided.before, decided.cluster, felt, decided.issues, issues)
     return Prepared(decided, decided.operation.hosts(situation), decided.operation.issues(situation))
 
 

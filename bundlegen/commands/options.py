@@ -18,7 +18,7 @@ class Option:
 OPERANDS: Final = {
     "NAME=ADDRESS": "name and IP address of each host, such as infra0=10.0.0.6",
     "SPEC": "the specification, such as cluster.yaml",
-    "HOST": "hosts by name; without any, all of them",
+    "HOST": "hosts, by name",
     "OPERATION": "what is asked for by its name, such as renew; without it, what the specification leads to",
     "BUNDLE": "a bundle, such as infra0.run",
     "PATH": "bundles, and folders of changes",

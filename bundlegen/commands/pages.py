@@ -32,6 +32,13 @@ class Page:
 _MAKING: Final = ("--output", "--pki")
 _TELLING: Final = ("--json", "--quiet", "--verbose")
 
+_ASKED: Final = (
+    *_MAKING,
+    *("--jobs", "--replace", "--sign-key", "--seal", "--shared-images", "--split", "--extension", "--source-date"),
+    *_TELLING,
+)
+"""Of operations that are asked for by their name."""
+
 PAGES: Final = {
     page.command: page
     for page in (
@@ -72,22 +79,19 @@ PAGES: Final = {
             "renew",
             "SPEC [HOST...]",
             "make new keys and certificates, under the same CA",
-            "The next change: a bundle per host that is asked for, run in any order; nothing on a host is restarted. "
+            "The next change: a bundle per host that is named, or for all; any order will do, and nothing restarts. "
             "The CA and what was issued before stay in the store. Nothing is written if --within finds nothing to "
             "renew. It changes nothing else: where the specification was edited as well, build comes first.",
-            (
-                "--within",
-                *_MAKING,
-                "--jobs",
-                "--replace",
-                "--sign-key",
-                "--seal",
-                "--shared-images",
-                "--split",
-                "--extension",
-                "--source-date",
-                *_TELLING,
-            ),
+            ("--within", *_ASKED),
+        ),
+        Page(
+            "replace",
+            "SPEC HOST",
+            "bring a lost member back, or one with another address",
+            "The next change: new keys for the host, and a bundle that takes the lost member out of the cluster and "
+            "adds it anew, as a learner first. Where its data is there and only its address in the specification is "
+            "another one, it keeps its identity. Nothing restarts on the other hosts.",
+            _ASKED,
         ),
         Page(
             "withdraw",

@@ -48,7 +48,8 @@ class Operation:
     ``--initial-cluster-state`` of members that are born in it. ``makes_up``: whether a later bundle makes up for one
     of this operation that a host skipped; a bundle holds the whole configuration, so most do. ``carrying``: one line
     above the commands that ``build`` prints. ``refusals``: why it must not lead from one cluster to the other: what is
-    wrong, and what to do.
+    wrong, and what to do. ``bears_anew``: it is of one host, which may come with another address, and becomes a member
+    anew.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Operation:
     makes_up: bool
     carrying: str
     story: Story
+    bears_anew: bool = False
     refusals: Callable[[Cluster, Cluster], Iterable[tuple[str, str]]] = lambda _before, _after: ()
 
 

@@ -115,13 +115,17 @@ def _position(bundle: Bundle) -> Position:
     conf = bundle.conf
     number, operation = int(conf["CHANGE_NUMBER"]), conf["OPERATION"]
     members = tuple(_pair(each) for each in conf["MEMBERS_BEFORE"].split(" ") if each)
-    found = Position(conf["CHANGE"], number, operation, conf["AFTER_CHANGE"], conf["REQUIRED_CHANGE"], members)
-    if table.named(operation) is None:
+    after, required, replaced = conf["AFTER_CHANGE"], conf["REQUIRED_CHANGE"], conf["REPLACED"]
+    found = Position(conf["CHANGE"], number, operation, after, required, members, replaced)
+    known = table.named(operation)
+    if known is None:
         raise ValueError(f"{layout.CONF} names an operation that this bundlegen does not know: {operation}")
+    if not bundle.is_base and (bool(replaced) != known.bears_anew or (replaced and replaced not in dict(members))):
+        raise ValueError(f"{layout.CONF} names a host to be replaced that cannot be: {replaced or 'none'}")
     if found.change != layout.change_name(number, operation):
         raise ValueError(f"{layout.CONF} names a change that is not its number and its operation: {found.change}")
-    required, after = (layout.change_number(name) or 0 for name in (found.required, found.after))
-    if not required <= after < number:
+    first, last = (layout.change_number(name) or 0 for name in (found.required, found.after))
+    if not first <= last < number:
         raise ValueError(f"{layout.CONF} names changes before this one that cannot be before it")
     if not bundle.is_base and bool(members) != (operation != layout.FIRST_CHANGE):
         raise ValueError(f"{layout.CONF} names other members before this change than there can be")

@@ -16,6 +16,7 @@ from tests.building import BUNDLEGEN, build, environment, main, specification, w
 HOSTS = ("infra0=10.0.0.6", "infra1=10.0.0.7", "infra2=10.0.0.8")
 OPTIONS = sorted(options.OPTIONS)
 NEEDED = {
+    "replace": "SPEC and HOST",
     "init": "NAME=ADDRESS",
     "extract": "BUNDLE and DIR",
     "diff": "OLD and NEW",
@@ -82,7 +83,10 @@ def test_what_is_missing_is_named(command: str, capsys: pytest.CaptureFixture[st
         (("extract", "a.run"), "extract needs DIR (a folder) (bundlegen extract --help)"),
         (
             ("audit", "out", "--pki", "pki"),
-            "audit has no --pki (taken by build, renew, withdraw, plan, unlock-codes, reconcile, status, packer)",
+            (
+                "audit has no --pki "
+                "(taken by build, renew, replace, withdraw, plan, unlock-codes, reconcile, status, packer)"
+            ),
         ),
         (("build", "a.yaml", "--metrics", "x"), "build has no --metrics (taken by reconcile, status)"),
         (

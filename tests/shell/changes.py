@@ -47,6 +47,16 @@ def add(name: str = "2-add", **changes: Any) -> Payload:
     return Payload(state="existing", **changes)
 
 
+def replaced(name: str = "2-replace", **changes: Any) -> Payload:
+    """A bundle that replaces the member of infra0, in a cluster of three."""
+    members = changes.setdefault("members", THREE)
+    conf = {"OPERATION": "replace", "REPLACED": "infra0", "AFTER_CHANGE": "create", "REQUIRED_CHANGE": "create"}
+    before = " ".join(f"{host}={address}" for host, address in members.items())
+    conf |= {"CHANGE": name, "CHANGE_NUMBER": name.partition("-")[0], "MEMBERS_BEFORE": before}
+    changes["conf"] = {**conf, **changes.pop("conf", {})}
+    return Payload(state="existing", issue=1, **changes)
+
+
 def upgrade(name: str = "2-upgrade", image: str = "registry.k8s.io/etcd:3.5.26-0", **changes: Any) -> Payload:
     """A bundle that upgrades: another etcd image than `create` had, and a flag by which its process is known."""
     changes["conf"] = {"OPERATION": "upgrade", "ETCD_IMAGE": image, **changes.pop("conf", {})}

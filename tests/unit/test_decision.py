@@ -144,7 +144,8 @@ def test_an_address_is_not_edited() -> None:
     assert isinstance(error, SpecError)
     assert error.lines()[0].startswith(
         "c.yaml:address: hosts[1].address (infra1): "
-        "differs from create (replace): 10.0.0.7 -> 10.0.0.99 (a member keeps its name and address: "
+        "differs from create (replace): 10.0.0.7 -> 10.0.0.99 "
+        "(if the host has another address now: bundlegen replace SPEC infra1)"
     )
 
 

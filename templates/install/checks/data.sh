@@ -8,7 +8,7 @@ check_data_dir() {
       "Mount what it leads to, or remove the link."
   elif [[ -e ${place} && ! -d ${place} ]]; then
     verdict data-dir failed "${CONF[DATA_DIR]} is not a folder" "Move it away, or choose another etcd.dataDir."
-  elif why=$(data_lost); then
+  elif why=$(data_lost) && [[ ${CONF[OPERATION]} != replace ]]; then
     verdict data-dir failed "${why}" "$(how_to_mend)"
   elif running && is_absent_mount "${CONF[DATA_DIR]}"; then
     verdict data-dir failed "${ABSENT_MOUNT} is to be mounted by /etc/fstab, and is not: etcd's data would go to the disk below" \

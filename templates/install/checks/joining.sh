@@ -57,7 +57,7 @@ survey() {
     }
   done
   VOTER=${present[0]#*=}
-  id_of "$(peer_url "${CONF[ADDRESS]}")" own || true
+  id_of "$(peer_url "${CONF[ADDRESS]}")" own || [[ ${CONF[OPERATION]} != replace ]] || id_of "$(old_url)" own || true
   for id in "${MEMBER_IDS[@]}"; do
     name=${URL_OF[${id}]}
     [[ ${id} != "${own}" ]] || continue

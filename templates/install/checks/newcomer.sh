@@ -19,7 +19,7 @@ check_newcomer() {
         "This bundle creates a cluster, and that one is there already: it cannot add ${CONF[HOST]} to it."
     elif [[ ${entry} == *'"clientURLs"'* ]]; then
       verdict newcomer failed "${name} knows ${CONF[HOST]} as a member that has started, and here is no data: it is lost, or its disk is not mounted" \
-        "Mount the disk with the data, if there is one. Otherwise replace the member: docs/installer.md, A lost member"
+        "Mount the disk with the data, if there is one. Otherwise replace the member: bundlegen replace SPEC HOST"
     else
       verdict newcomer ok "${name} knows ${CONF[HOST]} as a member that has not started yet"
     fi
@@ -48,7 +48,7 @@ confirm_newcomer() {
   [[ ${CONF[SEALED]} == yes ]] || return 0
   clear_verdicts
   while read -r check; do
-    [[ ${check} != @(newcomer|joining) ]] || "check_${check}"
+    [[ ${check} != @(newcomer|joining|replaceable) ]] || "check_${check}"
   done < <("${CONF[OPERATION]}_checks")
   print_trouble
   ((FAILED == 0)) || die "${EXIT_PREFLIGHT}" "${CONF[HOST]} cannot become a member; nothing was changed"

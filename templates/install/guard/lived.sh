@@ -29,7 +29,7 @@ data_lost() {
 
 # how_to_mend: what to do about it.
 how_to_mend() {
-  printf 'Mount the disk with its data; kubelet then starts by itself. If the data is lost, replace the member: docs/installer.md, A lost member'
+  printf 'Mount the disk with its data; kubelet then starts by itself. If the data is lost, replace the member: bundlegen replace SPEC HOST'
 }
 
 # write_down [REVISION RAFT_INDEX]: what this member is, once it has a log; the numbers only ever rise.

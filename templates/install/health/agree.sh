@@ -49,7 +49,7 @@ health_past() {
 diverged() {
   DIVERGED=yes
   verdict "$1" failed "$2" \
-    "Do not restart, remove or replace a member, and restore nothing, before it is known which data is right: take a snapshot of each member first. Then, for each with the wrong data, replace the member: docs/installer.md, A lost member"
+    "Do not restart, remove or replace a member, and restore nothing, before it is known which data is right: take a snapshot of each member first. Then, for each with the wrong data, replace the member: bundlegen replace SPEC HOST"
 }
 
 # health_agreement: for --cluster.

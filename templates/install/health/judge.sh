@@ -9,6 +9,7 @@ readonly TICKS=100 # of the times in /proc, a second: the same on every machine 
 
 AWAITED=no           # must another etcd run than those in RAN_BEFORE?
 ORIGINAL=0           # one that started before this moment is as good as another one; seconds since 1970
+FINAL=''             # what etcd said a moment ago of why it will never serve
 LOOPED=no            # did it look like a crash loop a moment ago?
 RAN_BEFORE=' '       # "PID:START" of every etcd of this member, before anything was changed
 NEWBORN=' '          # the same of those that were started to make their log
@@ -43,7 +44,7 @@ newest_logs() {
 # note_etcd [SECONDS]: what runs now is what ran before; not what has started since that moment.
 note_etcd() {
   local etcd folder number
-  AWAITED=no ORIGINAL=0 LOOPED=no RAN_BEFORE=' ' SEEN=' ' LOGS=() GAINED=() DROPPED=()
+  AWAITED=no ORIGINAL=0 LOOPED=no FINAL='' RAN_BEFORE=' ' SEEN=' ' LOGS=() GAINED=() DROPPED=()
   while read -r etcd; do
     [[ -n ${1-} ]] && ! started_before "${etcd#*:}" "$1" || RAN_BEFORE+="${etcd} "
   done < <(each_etcd)
@@ -117,7 +118,7 @@ is_right() {
 # forget_newborn: the etcd that got its log a moment ago is to be followed by another one; neither it nor its end counts.
 forget_newborn() {
   local etcd folder number
-  SEEN=' ' LOOPED=no
+  SEEN=' ' LOOPED=no FINAL=''
   while read -r etcd; do
     NEWBORN+="${etcd} "
   done < <(each_etcd)
@@ -175,9 +176,11 @@ probe_right() {
   fi
 }
 
-# is_final: does etcd say itself that it will never serve so? Says why in REASON. One end is enough for that.
+# is_final: does etcd say itself that it will never serve so? Says why in REASON. One end is enough for that, but it must be so two
+# times running: the newest log that says anything may still be that of the etcd before.
 is_final() {
-  local words
+  local words earlier=${FINAL}
+  FINAL=''
   if [[ ${REASON} == *'certificate has expired'* ]]; then
     REASON="a certificate has expired, its own or this host's (${REASON}): new ones are made by: bundlegen renew SPEC; set the clock if it is wrong"
     return 0
@@ -185,19 +188,21 @@ is_final() {
   (($(ended) > 0)) && words=$(etcd_error) || return 1
   case ${words} in
     *'already been bootstrapped'*)
-      words="the other members know ${CONF[HOST]} as one that has started, so it cannot start anew; replace the member: docs/installer.md, A lost member"
+      words="the other members know ${CONF[HOST]} as one that has started, so it cannot start anew; replace the member: bundlegen replace SPEC HOST"
       ;;
     *'permanently removed'*)
-      words="${CONF[HOST]} was removed from the cluster, for ever under this identity; replace the member: docs/installer.md, A lost member"
+      words="${CONF[HOST]} was removed from the cluster, for ever under this identity; replace the member: bundlegen replace SPEC HOST"
       ;;
     *'cluster ID mismatch'*)
       words="its data is of another cluster than that of the other members (cluster ID mismatch)"
       ;;
     *'cannot fetch cluster info'*)
-      words="it has no data to start from, and may not start anew: mount its disk, or replace the member: docs/installer.md, A lost member"
+      words="it has no data to start from, and may not start anew: mount its disk, or replace the member: bundlegen replace SPEC HOST"
       ;;
     *) return 1 ;;
   esac
+  FINAL=${words}
+  [[ ${earlier} == "${words}" ]] || return 1
   REASON=${words}
 }
 

@@ -109,15 +109,21 @@ become_voter() {
 
 undo_joins() { :; }
 
+LEFT=no # has this member left the cluster for ever, so that no etcd is to run here?
+
 # leave_first FOLDER...: a member that came with one of these goes before its etcd is stopped, while the cluster can still agree
 # on it. Fails where it cannot be taken out of the list.
 leave_first() {
   local folder url
+  LEFT=no
   running || return 0
   for folder in "$@"; do
-    url=$(journal_line "${folder}" joins) || continue
-    [[ ${url} == "$(peer_url "${CONF[ADDRESS]}")" ]] || continue
-    leave_cluster || return 1
+    if url=$(journal_line "${folder}" joins) && [[ ${url} == "$(peer_url "${CONF[ADDRESS]}")" ]]; then
+      leave_cluster || return 1
+      LEFT=yes
+    elif journal_has "${folder}" gone; then
+      LEFT=yes
+    fi
   done
 }
 

@@ -13,6 +13,9 @@
 #   image NAME                            imported by us
 #   tag NAME DIGEST KEPT                  of another image before the import; in containerd, KEPT is its name as well now
 #   joins URL                             the member at this address is to be added to the cluster
+#   gone ID                               the lost member of this host is to be taken out of the cluster
+#   moved ID URL                          the member at this address is to have another one
+#   aside FROM TO                         what is left of a lost member's data is to be moved
 #   version VERSION                       of the etcd that served here before an upgrade
 #   undo                                  a finished one that is being undone: this must be finished first
 #   units                                 systemd and kubelet are touched from here on
@@ -39,7 +42,7 @@ declare -rA JOURNAL_SHAPES=(
   [member]="${PATH_SHAPE}"
   [image]="${IMAGE_SHAPE}"
   [tag]="${IMAGE_SHAPE} ${IMAGE_SHAPE} ${IMAGE_SHAPE}"
-  [joins]="${URL_SHAPE}" [version]="${VERSION_SHAPE}"
+  [gone]='[0-9]{1,20}' [moved]="[0-9]{1,20} ${URL_SHAPE}" [aside]="${PATH_SHAPE} ${PATH_SHAPE}" [joins]="${URL_SHAPE}" [version]="${VERSION_SHAPE}"
   [undo]='' [units]='' [commit]=''
 )
 

@@ -60,9 +60,11 @@ undo() {
     [[ ${EARLIER[${path}]} != absent ]] || made+=("${path}")
   done
   leave_first "$@" || return 0
+  [[ ${LEFT} == no ]] || AWAITED=no CA_RETURNS=no
   stop_timers ${made[@]+"${made[@]}"}
   # a static Pod that was not there before goes first, while our kubelet can still stop its container
-  if [[ ${EARLIER[${pod}]-} == absent ]]; then
+  if [[ ${EARLIER[${pod}]-} == absent || ${LEFT} == yes ]]; then
+    EARLIER[${pod}]=absent
     restore "${pod}"
     ((UNDO_TROUBLE == 0)) || return 0
     stop_etcd
