@@ -65,6 +65,8 @@ PARTS: Final[tuple[str, ...]] = (
     "health/judge.sh",
     "health/restart.sh",
     "health/agree.sh",
+    "health/metrics.sh",
+    "health/depth.sh",
     "health/report.sh",
     "operations/create.sh",
     "operations/configure.sh",

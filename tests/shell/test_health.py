@@ -23,6 +23,19 @@ def report(host: Sandbox, *arguments: str) -> tuple[int, dict, dict[str, str]]:
     return done.returncode, document, {check["name"]: check["verdict"] for check in document["checks"]}
 
 
+def metrics(host: Sandbox, *arguments: str) -> dict[str, str]:
+    """What the file for node-exporter says; every line of it is a number of this host."""
+    host.execute(HEALTH, "--metrics", "/srv/etcd.prom", *arguments)
+    lines = host.path("/srv/etcd.prom").read_text().splitlines()
+    values = [line.removeprefix("bundlegen_health_").split(" ") for line in lines if not line.startswith("#")]
+    names = [name.removesuffix('{cluster="test",host="infra0"}') for name, _ in values]
+    for word in ("HELP", "TYPE"):
+        assert [line.split()[2] for line in lines if line.startswith(f"# {word} ")] == [
+            f"bundlegen_health_{n}" for n in names
+        ]
+    return dict(zip(names, (value for _, value in values), strict=True))
+
+
 @pytest.fixture
 def member(host: Sandbox) -> Sandbox:
     """A host with a healthy cluster of one."""
@@ -168,3 +181,54 @@ def test_the_timer_is_off_and_goes_with_an_uninstall(member: Sandbox) -> None:
     assert member.run("/var/lib/bundlegen/test/bundle", "uninstall").returncode == 0
     assert "disable --now bundlegen-health.timer" in member.stubbed("calls")
     assert not unit.exists()
+
+
+def test_metrics_say_what_the_report_says(member: Sandbox) -> None:
+    member.path("/srv").mkdir(exist_ok=True)
+    found = metrics(member)
+    moments = {name: int(found.pop(name)) for name in ("certificate_not_after_seconds", "written_down_seconds")}
+    assert 360 * 86400 < moments["certificate_not_after_seconds"] - moments["written_down_seconds"] < 366 * 86400
+    assert found == {
+        "member_serves": "1",
+        "members_healthy": "1",
+        "members": "1",
+        "has_leader": "1",
+        "database_bytes": "20480",
+        "quota_bytes": "2147483648",
+        "alarms": "0",
+        "checks_failed": "0",
+    }
+    assert member.path("/srv/etcd.prom").stat().st_mode & 0o777 == 0o644
+    _stopped(member)
+    found = metrics(member)
+    assert (found["member_serves"], found["members_healthy"]) == ("0", "0")
+    assert int(found["checks_failed"]) > 1
+    assert not {"has_leader", "database_bytes", "alarms"} & found.keys()
+
+
+def test_metrics_while_it_waits(host: Sandbox) -> None:
+    host.stub("etcd-mode", "waiting")
+    host.path("/srv").mkdir(exist_ok=True)
+    assert host.install(Payload(members=THREE)).returncode == 0
+    found = metrics(host)
+    assert (found["member_serves"], found["has_leader"], found["members"]) == ("0", "0", "3")
+
+
+def test_metrics_appear_in_one_step_and_lead_nowhere_else(member: Sandbox) -> None:
+    folder = member.path("/srv")
+    folder.mkdir(exist_ok=True)
+    for name in (".etcd.prom.999999999", ".etcd.prom.swp", "elsewhere"):
+        (folder / name).write_text("theirs")
+    (folder / "etcd.prom").symlink_to("elsewhere")
+    assert metrics(member)["member_serves"] == "1"
+    assert not (folder / "etcd.prom").is_symlink()
+    assert (folder / "elsewhere").read_text() == "theirs"
+    assert sorted(path.name for path in folder.iterdir()) == [".etcd.prom.swp", "elsewhere", "etcd.prom"]
+
+
+def test_metrics_that_cannot_be_written_are_a_warning(member: Sandbox) -> None:
+    code, _, verdicts = report(member, "--metrics", "/nowhere/etcd.prom")
+    assert (code, verdicts["metrics"]) == (0, "warning")
+    member.path("/srv/etcd.prom").mkdir(parents=True)
+    assert report(member, "--metrics", "/srv/etcd.prom")[2]["metrics"] == "warning"
+    assert [path.name for path in member.path("/srv").iterdir()] == ["etcd.prom"]

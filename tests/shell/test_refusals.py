@@ -186,6 +186,9 @@ def test_a_host_without_what_comes_first(host: Sandbox, program: str) -> None:
         ["--cluster"],
         ["install", "--json"],
         ["--ignore"],
+        ["--metrics", "/srv/etcd.prom"],
+        ["health", "--metrics", "etcd.prom"],
+        ["health", "--metrics", "/srv/../etcd.prom"],
     ],
     ids=" ".join,
 )

@@ -25,6 +25,7 @@ usage() {
     '  --wait SECONDS   how long to wait for etcd (install: 300, health: 0)' \
     '  --cluster        health: demand that every member answers, and that they agree' \
     '  --no-hash        health --cluster: do not compare what the members hold' \
+    '  --metrics FILE   health: write what was found for node-exporter as well (an absolute path)' \
     '  --images FILE    where images.tar.gz is, if this bundle needs it; otherwise looked for beside the bundle, in the' \
     '                   working folder, and in /usr/local/lib/bundlegen' \
     '  --json           health, preflight, hygiene: one JSON document on standard output' \
@@ -42,8 +43,8 @@ health_usage() {
     '       health - how the etcd member on this host and its cluster are' \
     '' \
     'SYNOPSIS' \
-    '       bundlegen-health [--cluster] [--wait SECONDS] [--json]' \
-    '       sh HOST.run -- health [--cluster] [--wait SECONDS] [--json]' \
+    '       bundlegen-health [--cluster] [--wait SECONDS] [--json] [--metrics FILE]' \
+    '       sh HOST.run -- health [--cluster] [--wait SECONDS] [--json] [--metrics FILE]' \
     '' \
     'DESCRIPTION' \
     '       Asks, level by level, and changes nothing:' \
@@ -65,6 +66,8 @@ health_usage() {
     '       --no-hash        with --cluster: do not compare the hashes of what the members hold' \
     '       --wait SECONDS   ask again until healthy, at most this long' \
     '       --json           one JSON document on standard output' \
+    '       --metrics FILE   write expiry, member, leader, database, quota and alarms to this file as well, in one step,' \
+    "                        for node-exporter's textfile collector; FILE is an absolute path that ends in .prom" \
     '' \
     'EXIT STATUS' \
     '       0   healthy; without --cluster also: this member runs and waits for the others' \
@@ -110,6 +113,13 @@ parse_arguments() {
         [[ $2 =~ ^[0-9]{1,5}$ ]] || bad_usage "--wait needs a number of seconds, not \"$2\""
         WAIT=$((10#$2))
         SECONDS_TO_WAIT=${WAIT}
+        shift
+        ;;
+      --metrics)
+        need_value "$@"
+        [[ $2 == /?*.prom && $2 != *[!A-Za-z0-9/._@+-]* && $2/ != */../* ]] \
+          || bad_usage "--metrics needs an absolute path of letters, digits and / . _ @ + - that ends in .prom, not \"${2//[![:print:]]/?}\""
+        METRICS_FILE=$2
         shift
         ;;
       --unlock-file)
@@ -160,6 +170,7 @@ parse_arguments() {
   fi
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
   [[ ${COMPARE} == yes || ${ALL_MEMBERS} == yes ]] || bad_usage "--no-hash belongs to health --cluster"
+  [[ -z ${METRICS_FILE} || ${VERB} == health ]] || bad_usage "--metrics belongs to health"
   ((${#ALLOWED[@]} == 0)) || [[ ${VERB} == hygiene ]] || bad_usage "--allow belongs to hygiene"
   [[ -z ${TO} || ${VERB} == rollback ]] || bad_usage "--to belongs to rollback"
   [[ ${YES} == no || -n ${TO} ]] || bad_usage "--yes belongs to rollback --to"

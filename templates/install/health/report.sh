@@ -5,6 +5,7 @@ readonly EXPIRY_WARNING_DAYS=30
 
 # health_checks: fills the verdicts; LEVEL and REASON as probe left them.
 health_checks() {
+  METRIC=()
   health_files
   health_expiry
   health_kubelet
@@ -64,6 +65,7 @@ health_expiry() {
     verdict expiry failed "no certificate is in place" "Run the bundle again."
     return 0
   fi
+  METRIC[certificate_not_after_seconds]=${first}
   now moment
   days=$(((first - moment) / 86400))
   if ((first <= moment)); then
@@ -202,37 +204,6 @@ health_list() {
   fi
 }
 
-ALARM=''
-
-# ask_alarm ADDRESS: sets ALARM to what etcd has raised; fails without one.
-ask_alarm() {
-  ALARM=''
-  client_ask "$1" POST /v3/maintenance/alarm '{"action":"GET"}' && [[ ${HTTP_BODY} =~ \"alarm\":\ ?\"([A-Z]{1,20})\" ]] || return 1
-  ALARM=${BASH_REMATCH[1]}
-}
-
-# health_depth: what only a member with a leader can tell.
-health_depth() {
-  local leader size version
-  health_list
-  if ask_alarm "${CONF[ADDRESS]}"; then
-    verdict alarms failed "etcd has raised the alarm ${ALARM}" "See https://etcd.io/docs: NOSPACE means the database is full, CORRUPT that members differ."
-  else
-    verdict alarms ok "no alarm"
-  fi
-  if client_post /v3/maintenance/status '{}' && leader=$(json_field leader "${HTTP_BODY}") && [[ ${leader} != 0 ]] && is_id "${leader}"; then
-    version=$(json_field version "${HTTP_BODY}") && [[ ${version} =~ ^[0-9A-Za-z.+-]{1,40}$ ]] || version='of an unknown version'
-    verdict leader ok "the cluster has a leader (member $(printf '%x' "${leader}")); etcd ${version}"
-    if number size "$(json_field dbSize "${HTTP_BODY}" || true)"; then
-      verdict database ok "the database holds $((size / 1024)) KiB"
-    else
-      verdict database warning "this member does not say how much its database holds"
-    fi
-  else
-    verdict leader warning "this member could not tell its leader"
-  fi
-}
-
 # health_exit: the exit code for these verdicts.
 health_exit() {
   if ((FAILED > 0)) || [[ ${ALL_MEMBERS} == yes && ${LEVEL} != cluster ]]; then
@@ -257,6 +228,7 @@ do_health() {
     sleep 1
   done
   end_progress
+  [[ -z ${METRICS_FILE} ]] || health_metrics
   report_health "${code}"
   exit "${code}"
 }
