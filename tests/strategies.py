@@ -113,6 +113,9 @@ def specifications(draw: st.DrawFn, *, max_hosts: int = 5) -> dict[str, Any]:
                 "extraArgs": st.fixed_dictionaries({}, optional=free_flags),
             },
         ),
+        "health": st.fixed_dictionaries(
+            {}, optional={"metricsDirectory": st.just("/var/lib/prometheus/node-exporter")}
+        ),
         "manifest": st.sampled_from(["kubeadm", "rendered"]),
     }
     return data | draw(st.fixed_dictionaries({}, optional=optional))

@@ -104,11 +104,12 @@ class Renderer:
 
     def health_service(self) -> str:
         """The unit that runs the health check and leaves its answer in the journal."""
-        return self._render("bundlegen-health.service.j2", health_command=layout.HEALTH_COMMAND)
+        metrics = self._cluster.metrics_file
+        return self._render("bundlegen-health.service.j2", health_command=layout.HEALTH_COMMAND, metrics=metrics)
 
     def health_timer(self) -> str:
-        """The timer that starts it daily; installed, and off until somebody enables it."""
-        return self._render("bundlegen-health.timer.j2")
+        """The timer that starts it daily, or hourly for monitoring; installed, and off until somebody enables it."""
+        return self._render("bundlegen-health.timer.j2", often=self._cluster.metrics_file is not None)
 
     def bundle_conf(self, host: Host, content: Content) -> str:
         """``bundle.conf``: everything install.sh has to know about ``host``."""

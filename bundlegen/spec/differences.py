@@ -47,6 +47,7 @@ ROWS: Final[tuple[tuple[FieldPath, str], ...]] = (
     (("etcd", "metricsOn"), CONFIGURE),
     (("etcd", "extraArgs", "wal-dir"), FIXED),
     (("etcd", "extraArgs"), CONFIGURE),
+    (("health",), CONFIGURE),
     (("manifest",), CONFIGURE),
     (("images",), NOWHERE),
 )

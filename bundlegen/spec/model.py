@@ -206,6 +206,16 @@ class Etcd(Section):
     )
 
 
+class Health(Section):
+    """The health check that is left on the hosts."""
+
+    metrics_directory: HostPath | None = Field(
+        default=None,
+        alias="metricsDirectory",
+        description="Folder of node-exporter's textfile collector; the health check's timer then writes a file there.",
+    )
+
+
 class Cluster(Section):
     """An etcd cluster outside Kubernetes, from which bundlegen builds one bundle per host."""
 
@@ -220,6 +230,7 @@ class Cluster(Section):
     pki: Pki = Field(default_factory=Pki, description=Pki.__doc__)
     kubelet: Kubelet = Field(default_factory=Kubelet, description=Kubelet.__doc__)
     etcd: Etcd = Field(default_factory=Etcd, description=Etcd.__doc__)
+    health: Health | None = Field(default=None, description=Health.__doc__)
     manifest: Literal["kubeadm", "rendered"] = Field(
         default="kubeadm",
         description="`kubeadm`: the host runs `kubeadm init phase etcd local`. "
@@ -241,6 +252,12 @@ class Cluster(Section):
     def patch(self) -> int:
         """4 of ``v1.31.4``."""
         return int(self.kubernetes_version.split(".")[2])
+
+    @property
+    def metrics_file(self) -> str | None:
+        """What the health check's timer writes for node-exporter; None if it writes nothing."""
+        folder = None if self.health is None else self.health.metrics_directory
+        return None if folder is None else f"{folder}/bundlegen-{self.name}.prom"
 
     @property
     def ca_key_host(self) -> str | None:

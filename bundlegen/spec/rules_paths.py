@@ -128,4 +128,22 @@ def binary_is_a_program(cluster: Cluster) -> Iterator[Finding]:
         yield Finding(path, f"{binary} is not below {folders}", hint)
 
 
-RULES: Final[tuple[Rule, ...]] = (config_file_apart, binary_is_a_program, data_dir_safe)
+def metrics_folder_apart(cluster: Cluster) -> Iterator[Finding]:
+    """Root writes a file there time and again: where such files are read, and nothing else is."""
+    where = None if cluster.health is None else cluster.health.metrics_directory
+    if where is None:
+        return
+    path: FieldPath = ("health", "metricsDirectory")
+    hint = "write the folder that node-exporter reads, such as /var/lib/prometheus/node-exporter"
+    volatile = [folder for folder in _VOLATILE if not folder.endswith("/run")]  # there it may well be
+    if where in _TOP:
+        yield Finding(path, f"{where} holds more than metrics", hint)
+    elif folder := _under(where, (*volatile, *_SYSTEM)) or _under(where, _OTHERS_DATA):
+        yield Finding(path, f"{where} is below {folder}, which belongs to the system", hint)
+    elif folder := _under(where, _OWN_FOLDERS):
+        yield Finding(path, f"{where} is in {folder}, {_OWN_FOLDERS[folder]}", hint)
+    elif _under(where, (cluster.etcd.data_dir,)):
+        yield Finding(path, f"{where} is in etcd's data directory", hint, involves=(("etcd", "dataDir"),))
+
+
+RULES: Final[tuple[Rule, ...]] = (config_file_apart, binary_is_a_program, data_dir_safe, metrics_folder_apart)

@@ -63,6 +63,10 @@ def told(before: Cluster, after: Cluster) -> list[tuple[str, str, str, str]]:
             {"etcd": {"extraArgs": {"wal-dir": "/var/lib/etcd/wal"}}},
             ("etcd.extraArgs.wal-dir", "", "/var/lib/etcd/wal", FIXED),
         ),
+        (
+            {"health": {"metricsDirectory": "/var/lib/node-exporter"}},
+            ("health.metricsDirectory", "", "/var/lib/node-exporter", CONFIGURE),
+        ),
         ({"manifest": "rendered"}, ("manifest", "kubeadm", "rendered", CONFIGURE)),
         ({"images": ["images/*.tar"]}, ("images", "[]", '["images/*.tar"]', NOWHERE)),
         ({"hosts": hosts("infra0", "infra1", "infra2", "infra3")}, ("hosts[3]", "", "infra3=10.0.0.9", ADD)),

@@ -165,6 +165,18 @@ def test_metrics_on_the_address_leave_the_probes_on_loopback(family: str, port: 
     assert (found["METRICS_ON"], found["METRICS_URL"]) == ("address", urls.split(",")[0])
 
 
+def test_the_health_checks_timer_writes_for_monitoring_where_that_is_asked_for() -> None:
+    plain = renderer(guide("v1.31.14"))
+    asked = renderer(guide("v1.31.14", health={"metricsDirectory": "/srv/metrics"}))
+    command = "\nExecStart=/usr/local/sbin/bundlegen-health"
+    assert plain.health_service().endswith(f"{command}\n")
+    assert asked.health_service().endswith(
+        f"{command} --metrics /srv/metrics/bundlegen-{guide('v1.31.14').name}.prom\n"
+    )
+    assert "\nOnCalendar=daily\nRandomizedDelaySec=1h\n" in plain.health_timer()
+    assert "\nOnCalendar=hourly\nRandomizedDelaySec=5min\n" in asked.health_timer()
+
+
 def test_metrics_on_loopback_need_no_flag() -> None:
     assert "listen-metrics-urls" not in args_of(guide("v1.31.14", etcd={"metricsOn": "loopback"}))
 
