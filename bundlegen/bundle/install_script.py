@@ -68,6 +68,7 @@ PARTS: Final[tuple[str, ...]] = (
     "health/metrics.sh",
     "health/depth.sh",
     "health/report.sh",
+    "host/snapshot.sh",
     "operations/create.sh",
     "operations/configure.sh",
     "operations/renew.sh",

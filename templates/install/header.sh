@@ -29,6 +29,7 @@ JSON=no         # --json: results for machines on standard output, everything el
 ALL_MEMBERS=no  # --cluster: every member must answer
 COMPARE=yes     # --no-hash: do not compare what the members hold
 WAIT=''         # --wait: seconds
+OUTPUT=''       # snapshot --output: the file
 METRICS_FILE='' # health --metrics: where what was found is written for node-exporter
 SECONDS_TO_WAIT=300
 IGNORED=()       # --ignore: names of checks that only warn

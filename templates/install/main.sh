@@ -185,7 +185,7 @@ main() {
   stay_inside
   [[ ${VERB} == @(preflight|identify|hygiene) ]] || trust_state
   case ${VERB} in
-    health | rollback | uninstall | identify | hygiene | firstboot) "do_${VERB}" ;;
+    health | snapshot | rollback | uninstall | identify | hygiene | firstboot) "do_${VERB}" ;;
     bake)
       need_payload
       do_bake

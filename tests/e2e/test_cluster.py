@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -77,6 +78,25 @@ def test_a_key_written_through_one_member_is_read_through_another(installed: Ins
     etcdctl(session, cluster, f"--endpoints={cluster.endpoint(0)}", "put", "where", "infra0", keys_of=hosts[0])
     read = etcdctl(session, cluster, f"--endpoints={cluster.endpoint(2)}", "get", "where", keys_of=hosts[1])
     assert read.split() == ["where", "infra0"]
+
+
+def test_a_snapshot_is_what_etcdctl_takes(installed: Installed, session: Session, tmp_path: Path) -> None:
+    cluster, host = installed.cluster, installed.hosts[1]
+    installer = f"/var/lib/bundlegen/{cluster.name}/bundle/install.sh"
+    host.exec(["bash", installer, "snapshot", "--output", "/root/own.db"])
+    own, theirs = tmp_path / "own.db", tmp_path / "theirs.db"
+    assert host.path("/root/own.db").stat().st_mode & 0o777 == 0o600
+    own.write_bytes(host.path("/root/own.db").read_bytes())
+    host.path("/root/own.db").unlink()
+    etcdctl(session, cluster, f"--endpoints={cluster.endpoint(1)}", "snapshot", "save", str(theirs), keys_of=host)
+    seen = [
+        etcdctl(session, cluster, "snapshot", "status", str(path), keys_of=host).split(", ")[1:3]
+        for path in (own, theirs)
+    ]
+    revision, keys = map(int, seen[0])
+    assert revision > 1
+    assert keys > 0
+    assert seen[0] == seen[1]
 
 
 def test_a_second_run_changes_nothing(installed: Installed) -> None:

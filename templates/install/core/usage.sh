@@ -10,6 +10,7 @@ usage() {
     '  preflight    only check this host; change nothing' \
     '  plan         show what install would change; change nothing' \
     '  health       how etcd is; also installed on the host as a command of its own' \
+    '  snapshot     all that this member holds, in one file, as etcdctl would save it; works without a quorum' \
     '  rollback     undo what this bundle did, if nothing newer stands on it; for the copy on the host: the newest change' \
     '  uninstall    undo all changes it made; etcd data is moved aside, never deleted' \
     '  identify     whose bundle this is; exit code 0 on its machine, 10 on any other' \
@@ -26,6 +27,8 @@ usage() {
     '  --cluster        health: demand that every member answers, and that they agree' \
     '  --no-hash        health --cluster: do not compare what the members hold' \
     '  --metrics FILE   health: write what was found for node-exporter as well (an absolute path)' \
+    '  --output FILE    snapshot: a new file, as an absolute path that ends in .db; otherwise one of the day in' \
+    '                   /var/lib/bundlegen/CLUSTER/snapshots' \
     '  --images FILE    where images.tar.gz is, if this bundle needs it; otherwise looked for beside the bundle, in the' \
     '                   working folder, and in /usr/local/lib/bundlegen' \
     '  --json           health, preflight, hygiene: one JSON document on standard output' \
@@ -92,7 +95,7 @@ parse_arguments() {
   local verb='' help=no checking=no
   while (($# > 0)); do
     case $1 in
-      install | preflight | plan | health | rollback | uninstall | identify | bake | hygiene | firstboot)
+      install | preflight | plan | health | snapshot | rollback | uninstall | identify | bake | hygiene | firstboot)
         [[ -z ${verb} ]] || bad_usage "one verb at a time: ${verb} or $1"
         verb=$1
         ;;
@@ -113,6 +116,13 @@ parse_arguments() {
         [[ $2 =~ ^[0-9]{1,5}$ ]] || bad_usage "--wait needs a number of seconds, not \"$2\""
         WAIT=$((10#$2))
         SECONDS_TO_WAIT=${WAIT}
+        shift
+        ;;
+      --output)
+        need_value "$@"
+        [[ $2 == /?*.db && $2 != *[!A-Za-z0-9/._@+-]* && $2/ != */../* ]] \
+          || bad_usage "--output needs an absolute path of letters, digits and / . _ @ + - that ends in .db, not \"${2//[![:print:]]/?}\""
+        OUTPUT=$2
         shift
         ;;
       --metrics)
@@ -170,6 +180,7 @@ parse_arguments() {
   fi
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
   [[ ${COMPARE} == yes || ${ALL_MEMBERS} == yes ]] || bad_usage "--no-hash belongs to health --cluster"
+  [[ -z ${OUTPUT} || ${VERB} == snapshot ]] || bad_usage "--output belongs to snapshot"
   [[ -z ${METRICS_FILE} || ${VERB} == health ]] || bad_usage "--metrics belongs to health"
   ((${#ALLOWED[@]} == 0)) || [[ ${VERB} == hygiene ]] || bad_usage "--allow belongs to hygiene"
   [[ -z ${TO} || ${VERB} == rollback ]] || bad_usage "--to belongs to rollback"

@@ -165,6 +165,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 200,
                 '{"header":{},"alarms":[{"memberID":"1","alarm":"NOSPACE"}]}' if mode() == "alarm" else '{"header":{}}',
             )
+        elif self.path == "/v3/maintenance/snapshot" and (STUB / "snapshot").exists():
+            # as long as it lasts: no length is said, and the connection is closed at the end
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write((STUB / "snapshot").read_bytes())
         elif self.path in ANSWERS:
             name, usual = ANSWERS[self.path]
             if mode() in ("waiting", "mute"):
