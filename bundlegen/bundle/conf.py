@@ -129,6 +129,8 @@ KEYS: Final = (
         lambda of: members(iter(of.position.members_before)), base="", of_change=True, before=""),
     Key("REPLACED", "", "the host whose member comes anew in this change (`replace`); empty: none", f"({_NAME})?",
         lambda of: of.position.replaced, base="", of_change=True, before=""),
+    Key("REMOVES", "", "the members that leave in this change (`remove`), in order, in the bundles that take them out",
+        f"({_NAME}( {_NAME})*)?", lambda of: " ".join(of.position.removes), base="", of_change=True, before=""),
     Key("CLIENT_PORT", "2379", "", _PORT, lambda of: str(of.cluster.ports.client), told="client port"),
     Key("PEER_PORT", "2380", "", _PORT, lambda of: str(of.cluster.ports.peer), told="peer port"),
     Key("METRICS_PORT", "2381", "", _PORT, lambda of: str(of.cluster.ports.metrics), told="metrics port"),

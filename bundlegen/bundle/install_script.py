@@ -57,6 +57,7 @@ PARTS: Final[tuple[str, ...]] = (
     "host/imports.sh",
     "host/kubelet.sh",
     "host/pod.sh",
+    "host/leave.sh",
     "health/http.sh",
     "health/members.sh",
     "health/shown.sh",
@@ -74,6 +75,7 @@ PARTS: Final[tuple[str, ...]] = (
     "operations/renew.sh",
     "operations/upgrade.sh",
     "operations/add.sh",
+    "operations/remove.sh",
     "operations/replace.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.

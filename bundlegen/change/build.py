@@ -18,6 +18,7 @@ from bundlegen.change.asked import chosen
 from bundlegen.change.decision import Decision
 from bundlegen.change.entry import check_same, entry_of, same_but_time
 from bundlegen.change.folder import Staging, check_apart, holds, staging
+from bundlegen.change.going import with_going
 from bundlegen.change.inherited import Evidence
 from bundlegen.change.plans import Carried, plans
 from bundlegen.change.prepared import prepare, prepare_asked
@@ -125,7 +126,7 @@ def _start(loaded: Loaded, options: Options, store: Store, step: Step, moment: d
         return Run(loaded, options, store, history, prepared, step)
     # A store that knows no change yet may be told which one it has made: see inherited.
     name = None if history.missing and options.change == layout.FIRST_CHANGE else options.change
-    prepared = prepare(history, loaded.cluster, loaded.where, name)
+    prepared = prepare(history, loaded.cluster, loaded.where, name, options.by)
     made = prepared.decision.made
     if options.change is not None and made is not None:
         options = shape.as_made(options, made)
@@ -136,14 +137,16 @@ def _start(loaded: Loaded, options: Options, store: Store, step: Step, moment: d
 def _issued(run: Run, found: Evidence | None) -> Issued:
     decision = run.decision
     if found is not None or (decision.made is not None and run.options.change is not None):
-        return run.store.again(decision.cluster, run.prepared.issues, decision.name)
-    return run.store.ensure(
-        decision.cluster,
-        run.prepared.issues,
-        needed=run.prepared.hosts,
-        jobs=run.options.jobs,
-        progress=lambda done, total: run.step("making keys", done, total),
-    )
+        issued = run.store.again(decision.cluster, run.prepared.issues, decision.name)
+    else:
+        issued = run.store.ensure(
+            decision.cluster,
+            run.prepared.issues,
+            needed=run.prepared.hosts,
+            jobs=run.options.jobs,
+            progress=lambda done, total: run.step("making keys", done, total),
+        )
+    return with_going(run, issued)
 
 
 def _inherited(run: Run, moment: datetime) -> Evidence | None:

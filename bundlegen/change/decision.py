@@ -18,6 +18,7 @@ from bundlegen.spec import differences
 from bundlegen.spec.differences import FIXED, NOWHERE, REPLACE, Difference
 from bundlegen.spec.finding import FieldPath
 from bundlegen.spec.model import Ca, Cluster, Host
+from bundlegen.spec.types import NO_HOST
 
 Where: TypeAlias = Callable[[FieldPath], str]
 """Says where in which file a field of the specification is; of no field: the file."""
@@ -85,6 +86,7 @@ def decide(history: History, wanted: Cluster, where: Where) -> Decision:
         return Decision(_operation("create"), history.next_number, wanted, None, History(), None, ())
     _check_same_cluster(newest, wanted)
     before = recorded(newest, wanted)
+    wanted = _keeping_ca_key(before, wanted)
     found = _felt(before, wanted)
     if not found:
         return again(history, newest, wanted)
@@ -113,6 +115,7 @@ def asked(history: History, wanted: Cluster, where: Where, name: str, hosts: Col
         raise ConflictError(f"the store of {wanted.name} {what}, so there is nothing to {name}", hint=hint)
     _check_same_cluster(newest, wanted)
     before = recorded(newest, wanted)
+    wanted = _keeping_ca_key(before, wanted)
     found = _felt(before, wanted)
     if operation.bears_anew and len(hosts) != 1:
         raise UsageError(f"{name} is of one host at a time", hint=f"bundlegen {name} SPEC HOST")
@@ -171,6 +174,22 @@ def recorded(change: Change, wanted: Cluster) -> Cluster:
     ca = Ca(certificate=certificate, key=key, fingerprint=found.pki.ca_fingerprint)
     pki = found.pki.model_copy(update={"ca": ca if ca != Ca() else None})
     return found.model_copy(update={"images": wanted.images, "pki": pki})
+
+
+def _keeping_ca_key(before: Cluster, wanted: Cluster) -> Cluster:
+    """``wanted``, with the CA's key on the host that has it, where nothing else is said and that host stays.
+
+    Without that it would go to whoever is named first, and to one host more each time.
+    """
+    holder = before.ca_key_host
+    if wanted.pki.ca_key_host is not None or holder not in {host.name for host in wanted.hosts}:
+        return wanted
+    return wanted.model_copy(update={"pki": wanted.pki.model_copy(update={"ca_key_host": holder})})
+
+
+def going(before: Cluster) -> Cluster:
+    """``before``, as the bundles of hosts that leave are made from it: none of them is given the CA's key again."""
+    return before.model_copy(update={"pki": before.pki.model_copy(update={"ca_key_host": NO_HOST})})
 
 
 def _member(host: Host, birth: member.Birth) -> Member:

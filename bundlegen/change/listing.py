@@ -14,7 +14,7 @@ from bundlegen.bundle.plan import configuration, image_entries, shared_configura
 from bundlegen.bundle.render import Renderer
 from bundlegen.change.asked import Asked, chosen
 from bundlegen.change.build import check_base, idle, unmet
-from bundlegen.change.decision import Decision
+from bundlegen.change.decision import Decision, going
 from bundlegen.change.plans import births
 from bundlegen.change.prepared import prepare, prepare_asked
 from bundlegen.images import archive, pack
@@ -22,7 +22,7 @@ from bundlegen.pki import catalog, changes
 from bundlegen.pki.files import check_folder
 from bundlegen.pki.survey import demand, survey
 from bundlegen.spec.load import load
-from bundlegen.spec.model import Host
+from bundlegen.spec.model import Cluster, Host
 from bundlegen.system import clock, resources
 
 Files: TypeAlias = tuple[tuple[str, int, str], ...]
@@ -67,8 +67,9 @@ def listing(
     found = survey(pki, cluster, prepared.issues, needed=prepared.hosts, clock=lambda: moment, today=clock.now)
     renderer = Renderer(cluster, "", resources.template_text, births(decision.members))
     images = image_entries(pack.described(archives))
-    wanted = {host.name: host for host in cluster.hosts}
-    hosts = tuple((name, _files(decision, wanted[name], renderer, images)) for name in prepared.hosts)
+    before = going(decision.before) if decision.before else cluster
+    wanted = {host.name: (side, host) for side in (before, cluster) for host in side.hosts}
+    hosts = tuple((name, _files(*wanted[name], renderer, images)) for name in prepared.hosts)
     files = [*shared_configuration(cluster, renderer, layout.BASE_DIR), *images]
     of_base = tuple(sorted((each.destination, each.mode, each.what) for each in files)) if base else None
     warnings = tuple(str(problem) for problem in loaded.warnings) + found.warnings + unmet(cluster, archives, spec)
@@ -76,8 +77,7 @@ def listing(
     return Listing(decision, hosts, of_base, found.new, warnings)
 
 
-def _files(decision: Decision, host: Host, renderer: Renderer, images: list[Entry]) -> Files:
-    cluster = decision.cluster
+def _files(cluster: Cluster, host: Host, renderer: Renderer, images: list[Entry]) -> Files:
     rows = [(each.destination, each.mode, each.what) for each in (*configuration(cluster, host, renderer), *images)]
     for file in catalog.host_files(cluster, host):
         mode = layout.MODE_KEY if file.private else layout.MODE_CERTIFICATE

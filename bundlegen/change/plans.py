@@ -10,7 +10,7 @@ from bundlegen.bundle.facts import Position, Window
 from bundlegen.bundle.member import Birth
 from bundlegen.bundle.plan import BundlePlan, plan_base, plan_host
 from bundlegen.bundle.render import Renderer
-from bundlegen.change.decision import Decision
+from bundlegen.change.decision import Decision, going
 from bundlegen.operations import table
 from bundlegen.pki import catalog
 from bundlegen.pki.certinfo import CertInfo, describe
@@ -38,11 +38,18 @@ def births(members: Iterable[Member]) -> dict[str, Birth]:
 
 
 def plans(decision: Decision, hosts: Sequence[str], issued: Issued, carried: Carried) -> Iterator[BundlePlan]:
-    """The bundles of ``hosts``, in their order."""
-    by_name = {host.name: host for host in decision.cluster.hosts}
-    renderer = Renderer(decision.cluster, issued.token, resources.template_text, births(decision.members))
+    """The bundles of ``hosts``, in their order. That of one that is no member any more is made as of before."""
+    newest = decision.earlier.newest
+    sides = [(decision.cluster, decision.members)]
+    if decision.before is not None and newest is not None:
+        sides.append((going(decision.before), newest.members))
+    by_name: dict[str, tuple[Cluster, Host, Renderer]] = {}
+    for cluster, members in reversed(sides):
+        renderer = Renderer(cluster, issued.token, resources.template_text, births(members))
+        by_name |= {host.name: (cluster, host, renderer) for host in cluster.hosts}
     for name in hosts:
-        yield _plan(decision.cluster, by_name[name], renderer, issued, carried, position(decision, name))
+        cluster, host, renderer = by_name[name]
+        yield _plan(cluster, host, renderer, issued, carried, position(decision, name, hosts))
 
 
 def earlier_plans(
@@ -58,7 +65,7 @@ def earlier_plans(
     renderer = Renderer(before, issued.token, resources.template_text, births(members))
     for name in hosts:
         if name in by_name and all((name, spec.name) in issued.leaves for spec in catalog.LEAF_SPECS):
-            yield _plan(before, by_name[name], renderer, issued, carried, position(decision, name))
+            yield _plan(before, by_name[name], renderer, issued, carried, position(decision, name, hosts))
 
 
 def base_plan(decision: Decision, carried: Carried) -> BundlePlan:
@@ -73,10 +80,14 @@ def base_plan(decision: Decision, carried: Carried) -> BundlePlan:
     )
 
 
-def position(decision: Decision, host: str) -> Position:
-    """Where the bundle of ``host`` stands in the history."""
+def position(decision: Decision, host: str, hosts: Sequence[str]) -> Position:
+    """Where the bundle of ``host``, of those of ``hosts``, stands in the history."""
     earlier = decision.earlier
     members = () if earlier.newest is None else earlier.newest.members
+    stay = {each.name for each in decision.cluster.hosts}
+    gone = tuple(each.name for each in members if each.name not in stay)
+    # they take themselves out, unless the first of those that stay does it, since none of them has a bundle
+    takes_out = host not in stay or (host == hosts[0] and not set(gone) & set(hosts))
     return Position(
         change=decision.name,
         number=decision.number,
@@ -85,6 +96,7 @@ def position(decision: Decision, host: str) -> Position:
         required=_name(earlier.required_of(host, _is_made_up)),
         members_before=tuple((each.name, each.address) for each in members),
         replaced=next(iter(decision.replaced), ""),
+        removes=gone if takes_out else (),
     )
 
 
@@ -99,7 +111,7 @@ def setting(decision: Decision, hosts: Sequence[str]) -> Setting:
         after=None if newest is None else newest.name,
         before=decision.before,
         births=births(decision.members),
-        positions={host: position(decision, host) for host in hosts},
+        positions={host: position(decision, host, hosts) for host in hosts},
         ran=frozenset(host for host, change in last.items() if change and host in decision.earlier.ran(change)),
         differences=tuple(Edit(field=each.field, old=each.old, new=each.new) for each in decision.differences),
     )

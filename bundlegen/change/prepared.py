@@ -12,6 +12,7 @@ from bundlegen.change.asked import Asked, made_just_now
 from bundlegen.change.decision import Decision, Where
 from bundlegen.change.differing import differing
 from bundlegen.change.plans import births
+from bundlegen.errors import ConflictError, UsageError
 from bundlegen.operations.operation import Situation
 from bundlegen.pki.history import History
 from bundlegen.spec.model import Cluster
@@ -26,24 +27,32 @@ class Prepared:
     hosts: tuple[str, ...]
     issues: Mapping[str, int]
 
+    @property
+    def going(self) -> tuple[str, ...]:
+        """Those of ``hosts`` that are no members any more, in order: their bundles are made as of before."""
+        known = {host.name for host in self.decision.cluster.hosts}
+        return tuple(name for name in self.hosts if name not in known)
+
 
 Choose: TypeAlias = Callable[[Cluster], Mapping[str, int]]
 """Says for which hosts of a cluster what is asked for is meant, and which issue of certificates each then has."""
 
 
-def prepare(history: History, wanted: Cluster, where: Where, name: str | None) -> Prepared:
+def prepare(history: History, wanted: Cluster, where: Where, name: str | None, by: str = "") -> Prepared:
     """The next change, or the change ``name`` again. The newest again where no host would notice a difference.
 
-    Raises as :func:`bundlegen.change.decision.decide` and :func:`bundlegen.change.decision.named`.
+    ``by``: the host that takes out members whose hosts are gone. Raises UsageError where that cannot be, and else as
+    :func:`bundlegen.change.decision.decide` and :func:`bundlegen.change.decision.named`.
     """
     decided = deciding.decide(history, wanted, where) if name is None else deciding.named(history, name, wanted)
+    _check_by(decided, by)
     if decided.made is not None:
         return _again(decided)
     felt: tuple[str, ...] = ()
     if decided.before is not None:
         felt = differing(decided.before, decided.cluster, births(decided.members), resources.template_text)
     unused = {host.name: decided.earlier.unused_issue(host.name) for host in decided.cluster.hosts}
-    situation = Situation(decided.before, decided.cluster, felt, decided.issues, unused=unused)
+    situation = Situation(decided.before, decided.cluster, felt, decided.issues, unused=unused, by=by)
     hosts = decided.operation.hosts(situation)
     if not hosts and history.newest is not None:
         return _again(deciding.again(history, history.newest, wanted))
@@ -67,6 +76,19 @@ def prepare_asked(
         felt = differing(decided.before, decided.cluster, births(decided.members), resources.template_text)
     situation = Situation(decided.before, decided.cluster, felt, decided.issues, issues)
     return Prepared(decided, decided.operation.hosts(situation), decided.operation.issues(situation))
+
+
+def _check_by(decided: Decision, by: str) -> None:
+    if not by:
+        return
+    known = [host.name for host in decided.cluster.hosts]
+    if not decided.operation.takes_out:
+        raise UsageError(f"--by {by}: no member leaves in {decided.name}", hint="leave it out")
+    if by not in known:
+        raise UsageError(f"--by {by}: that is no host that stays", hint=f"there are {', '.join(known[:7])}")
+    if decided.made is not None and decided.made.options.by != by:
+        how = f"with --by {decided.made.options.by}" if decided.made.options.by else "without --by"
+        raise ConflictError(f"{decided.name} was built {how}", hint="if no host has run it: bundlegen withdraw")
 
 
 def _again(decided: Decision) -> Prepared:

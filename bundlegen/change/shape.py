@@ -17,7 +17,7 @@ from bundlegen.pki.history import Change
 class Options:
     """How to build. ``change``: which change to make again; None: the next one. ``asked``: the next one is of this
     operation; None: of that which the specification leads to. ``existing``: only with a store that is there already.
-    ``source_date``: however far SOURCE_DATE_EPOCH is."""
+    ``source_date``: however far SOURCE_DATE_EPOCH is. ``by``: the host that takes out members that are gone."""
 
     output: Path
     pki: Path
@@ -32,6 +32,7 @@ class Options:
     change: str | None = None
     asked: Asked | None = None
     existing: bool = False
+    by: str = ""
 
     @property
     def shape(self) -> history.Options:
@@ -43,6 +44,7 @@ class Options:
             split=self.attachments.size,
             extension=self.attachments.extension,
             signed=self.sign_key is not None,
+            by=self.by,
         )
 
 
@@ -62,6 +64,7 @@ def as_made(options: Options, change: Change) -> Options:
         base=made.base,
         shared_images=made.shared_images,
         attachments=parts.Attachments(made.split, made.extension),
+        by=made.by,
     )
 
 
@@ -81,5 +84,7 @@ def _words(made: history.Options) -> Iterator[str]:
         yield f"--split {made.split}"
     if made.extension:
         yield f"--extension {made.extension}"
+    if made.by:
+        yield f"--by {made.by}"
     if made.signed:
         yield "--sign-key"

@@ -50,6 +50,7 @@ class Arguments:
     extension: str | None
     change_name: str | None
     existing: bool
+    by: str
     change: Path
     receipts: tuple[Path, ...]
     metrics: Path | None
@@ -94,6 +95,7 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         extension=found.get("--extension"),
         change_name=found.get("--change"),
         existing=bool(found.get("--existing")),
+        by=found.get("--by") or "",
         change=Path(found.get("CHANGE") or ""),
         receipts=tuple(map(Path, found.get("RECEIPT") or ())),
         metrics=_path(found.get("--metrics")),

@@ -41,6 +41,7 @@ def make(arguments: Arguments, asked: Asked | None, console: Console) -> int:
         change=arguments.change_name,
         asked=asked,
         existing=arguments.existing or asked is not None,
+        by=arguments.by,
     )
 
     def tell(sentences: tuple[str, ...]) -> None:

@@ -63,6 +63,7 @@ PAGES: Final = {
                 *_MAKING,
                 "--change",
                 "--existing",
+                "--by",
                 "--jobs",
                 "--replace",
                 "--sign-key",

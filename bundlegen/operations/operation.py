@@ -21,7 +21,8 @@ class Situation:
     change's own identity) would be another one than before. ``issues``: by host, the number of the issue that its
     certificates have; absent: 0, the first. ``asked``: by host that is asked for by name, the number of an issue that
     was never used; empty where the operation is found out from the specification. ``unused``: by host that comes, the
-    number of an issue that was never used.
+    number of an issue that was never used. ``by``: the host that takes out those that are gone; empty: they do so
+    themselves.
     """
 
     before: Cluster | None
@@ -30,6 +31,13 @@ class Situation:
     issues: Mapping[str, int]
     asked: Mapping[str, int] = field(default_factory=dict)
     unused: Mapping[str, int] = field(default_factory=dict)
+    by: str = ""
+
+    @property
+    def going(self) -> tuple[str, ...]:
+        """The hosts that there are not any more, in the order of before."""
+        known = {host.name for host in self.after.hosts}
+        return () if self.before is None else tuple(host.name for host in self.before.hosts if host.name not in known)
 
     @property
     def coming(self) -> tuple[str, ...]:
@@ -49,7 +57,7 @@ class Operation:
     of this operation that a host skipped; a bundle holds the whole configuration, so most do. ``carrying``: one line
     above the commands that ``build`` prints. ``refusals``: why it must not lead from one cluster to the other: what is
     wrong, and what to do. ``bears_anew``: it is of one host, which may come with another address, and becomes a member
-    anew.
+    anew. ``takes_out``: it takes members out of the cluster.
     """
 
     name: str
@@ -61,6 +69,7 @@ class Operation:
     carrying: str
     story: Story
     bears_anew: bool = False
+    takes_out: bool = False
     refusals: Callable[[Cluster, Cluster], Iterable[tuple[str, str]]] = lambda _before, _after: ()
 
 

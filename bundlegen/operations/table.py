@@ -8,11 +8,12 @@ from bundlegen.operations.add import ADD
 from bundlegen.operations.configure import CONFIGURE
 from bundlegen.operations.create import CREATE
 from bundlegen.operations.operation import Operation
+from bundlegen.operations.remove import REMOVE
 from bundlegen.operations.renew import RENEW
 from bundlegen.operations.replace import REPLACE
 from bundlegen.operations.upgrade import UPGRADE
 
-OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE, RENEW, UPGRADE, ADD, REPLACE)
+OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE, RENEW, UPGRADE, ADD, REMOVE, REPLACE)
 _BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}
 
 

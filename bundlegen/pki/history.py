@@ -71,6 +71,7 @@ class Options(_Model):
     split: int | None = None
     extension: str = ""
     signed: bool = False
+    by: str = ""
 
 
 class Change(_Model):
@@ -224,8 +225,9 @@ class History:
         return any(isinstance(entry, Receipt) and entry.receipt_digest == receipt_digest for entry in self.entries)
 
     def last_of(self, host: str) -> Change | None:
-        """The newest change in force that had a bundle for ``host``."""
-        return next((change for change in reversed(self.changes) if host in change.hosts), None)
+        """The newest change in force that had a bundle for ``host``; None for one that is no member any more."""
+        found = next((change for change in reversed(self.changes) if host in change.hosts), None)
+        return None if found is None or host not in found.births else found
 
     def unused_issue(self, host: str) -> int:
         """The number of an issue that no change has used for ``host``, also none that was withdrawn."""
@@ -238,6 +240,8 @@ class History:
         ``made_up``: of which operations one does; never of the change that made ``host`` a member.
         """
         for change in reversed(self.changes):
+            if host in change.hosts and host not in change.births:
+                return None
             if host in change.hosts and (host in change.newborn or not made_up(change.operation)):
                 return change
         return None

@@ -44,7 +44,7 @@ def _compared(found: Compared) -> Iterator[Block]:
         yield Paragraph(f"Compared with the change {found.change}, as the store knows it.")
     elif found.sha256 is not None:
         yield Paragraph(f"Compared with the change whose `{layout.SUMS}` has the SHA-256 `{found.sha256}`.")
-    hosts = [f"{name} no longer has a bundle." for name in found.hosts_gone]
+    hosts = [f"{name} is no member any more." for name in found.hosts_gone]
     hosts += [f"{name} is new." for name in found.hosts_added]
     if hosts:
         yield Points(tuple(hosts))

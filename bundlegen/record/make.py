@@ -136,7 +136,8 @@ def _address(cluster: Cluster, host: Host) -> schema.Address:
 
 
 def _host(cluster: Cluster, packed: Packed, setting: Setting) -> schema.Host:
-    host = next(each for each in cluster.hosts if each.name == packed.plan.host)
+    everybody = (*cluster.hosts, *(setting.before.hosts if setting.before else ()))
+    host = next(each for each in everybody if each.name == packed.plan.host)
     position = setting.positions.get(host.name, FIRST)
     return schema.Host(
         **dict(_address(cluster, host)),

@@ -173,7 +173,7 @@ def _altered(hosts: dict[str, Host], given: _Given) -> Refused | None:
     receipt = given.receipt
     if receipt.ended_at < receipt.started_at:
         return Refused(given.name, "altered", "ends before it starts")
-    if receipt.verb != "install" or receipt.exit_code != 0:
+    if receipt.verb != "install" or receipt.exit_code != 0 or receipt.outcome == "removed":
         return None
     files = {file.path: file for file in hosts[receipt.host].files if file.placed}
     for each in receipt.changed:
@@ -223,7 +223,7 @@ def _outcome(host: Host, counted: Sequence[_Given], now: datetime) -> Outcome:
 def _state(receipt: Receipt) -> tuple[State, str]:
     if receipt.exit_code != 0:
         return "failed", f"{receipt.verb}: {receipt.outcome}: {receipt.error}"
-    if receipt.verb == "install" and receipt.outcome == "installed":
+    if receipt.verb == "install" and receipt.outcome in ("installed", "removed"):
         return "installed", "ran this change's bundle"
     if receipt.outcome in ("rolled-back", "uninstalled"):
         return "undone", f"was taken back by {receipt.verb}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bundlegen import layout
 from bundlegen.errors import VerificationError
@@ -127,7 +127,9 @@ def _together(found: list[Bundle]) -> Iterator[Finding]:
                 yield Finding(right.path.name, f"has another {name} than {left.path.name}")
     bundles = [bundle for bundle in found if not bundle.is_base]
     for left, right in pairwise(bundles):
-        for name in ("MEMBERS", "INITIAL_CLUSTER_TOKEN", "SEALED"):
+        if _members_after(left) != _members_after(right):
+            yield Finding(right.path.name, f"has another MEMBERS than {left.path.name}")
+        for name in ("INITIAL_CLUSTER_TOKEN", "SEALED"):
             if left.conf.get(name) != right.conf.get(name):
                 yield Finding(right.path.name, f"has another {name} than {left.path.name}")
         if left.content(CA_CERTIFICATE) != right.content(CA_CERTIFICATE):
@@ -141,16 +143,32 @@ def _together(found: list[Bundle]) -> Iterator[Finding]:
         yield Finding("private keys", sentence)
 
 
+def _without_going(found: dict[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """The specification of before without the hosts that leave, and with what follows from that."""
+    stay = {each["name"] for each in expected["hosts"]}
+    pki = {**found["pki"], "caKeyHost": expected["pki"]["caKeyHost"]}
+    return {**found, "pki": pki, "hosts": [each for each in found["hosts"] if each["name"] in stay]}
+
+
+def _members_after(bundle: Bundle) -> list[str]:
+    """The members when the change is done; the bundle of one that leaves knows them as of before."""
+    gone = bundle.conf["REMOVES"].split()
+    return [each for each in bundle.conf["MEMBERS"].split() if each.partition("=")[0] not in gone]
+
+
 def _of_one_specification(made: Sequence[check_record.Made]) -> Iterator[Finding]:
     """All bundles are made from the same, what belongs to one host apart."""
     known = [(bundle, each.cluster) for bundle, each in made if each is not None]
     hosts = [(bundle, cluster) for bundle, cluster in known if not bundle.is_base]
     if not hosts:
         return
-    first, cluster = hosts[0]
+    first, cluster = next((each for each in hosts if not check_record.goes(each[0].conf)), hosts[0])
     expected = canonical.for_host(canonical.tree(cluster), "")
-    for bundle, other in hosts[1:]:
-        if canonical.for_host(canonical.tree(other), "") != expected:
+    for bundle, other in hosts:
+        found = canonical.for_host(canonical.tree(other), "")
+        if check_record.goes(bundle.conf):
+            found = _without_going(found, expected)
+        if found != expected:
             yield Finding(bundle.path.name, f"is made from another specification than {first.path.name}")
     for base, other in known:
         if base.is_base and canonical.for_base(canonical.tree(other)) != canonical.for_base(expected):

@@ -107,6 +107,11 @@ def _strays(sums: Mapping[str, str], bundles: Sequence[Made]) -> Iterator[Findin
             yield Finding(name, "is no file of a change")
 
 
+def goes(conf: Mapping[str, str]) -> bool:
+    """Whether the host of this bundle.conf is no member any more when its bundle has run."""
+    return conf["HOST"] in conf["REMOVES"].split()
+
+
 def _again(
     folder: Path, sums: Mapping[str, str], made: Sequence[tuple[Bundle, Remade]], given: Change, *, finished: bool
 ) -> Change:
@@ -115,7 +120,7 @@ def _again(
     ordered = [hosts[host.name] for host in given.hosts if host.name in hosts]
     if not ordered or len(ordered) != len(given.hosts):
         raise ValueError("names other hosts than its bundles do")
-    first, remade = ordered[0]
+    first, remade = next(each for each in ordered if not goes(each[0].conf))
     members = [host.name for host in remade.cluster.hosts]
     if first.conf["OPERATION"] == layout.FIRST_CHANGE and [host.name for host in given.hosts] != members:
         raise ValueError("has other hosts than the specification, or has them in another order")
@@ -143,6 +148,7 @@ def _again(
 def _setting(ordered: Sequence[tuple[Bundle, Remade]], given: Change) -> make.Setting:
     """Where the change stands, as its bundles say, and what only the generator knows of what was before."""
     conf = ordered[0][0].conf
+    gone = next((remade.cluster for bundle, remade in ordered if goes(bundle.conf)), None)
     births = {each.name: Birth(each.initial_cluster, each.state) for each in given.members}
     births |= {
         bundle.conf["HOST"]: Birth(
@@ -156,6 +162,7 @@ def _setting(ordered: Sequence[tuple[Bundle, Remade]], given: Change) -> make.Se
         number=int(conf["CHANGE_NUMBER"]),
         operation=conf["OPERATION"],
         after=None if begins else given.after,
+        before=gone,
         births={} if begins else births,
         positions={
             bundle.conf["HOST"]: Position(after=bundle.conf["AFTER_CHANGE"], required=bundle.conf["REQUIRED_CHANGE"])

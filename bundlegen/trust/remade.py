@@ -116,12 +116,15 @@ def _position(bundle: Bundle) -> Position:
     number, operation = int(conf["CHANGE_NUMBER"]), conf["OPERATION"]
     members = tuple(_pair(each) for each in conf["MEMBERS_BEFORE"].split(" ") if each)
     after, required, replaced = conf["AFTER_CHANGE"], conf["REQUIRED_CHANGE"], conf["REPLACED"]
-    found = Position(conf["CHANGE"], number, operation, after, required, members, replaced)
+    removes = tuple(conf["REMOVES"].split())
+    found = Position(conf["CHANGE"], number, operation, after, required, members, replaced, removes)
     known = table.named(operation)
     if known is None:
         raise ValueError(f"{layout.CONF} names an operation that this bundlegen does not know: {operation}")
     if not bundle.is_base and (bool(replaced) != known.bears_anew or (replaced and replaced not in dict(members))):
         raise ValueError(f"{layout.CONF} names a host to be replaced that cannot be: {replaced or 'none'}")
+    if removes and not (known.takes_out and set(removes) < dict(members).keys()):
+        raise ValueError(f"{layout.CONF} names members to be taken out that cannot be: {' '.join(removes)}")
     if found.change != layout.change_name(number, operation):
         raise ValueError(f"{layout.CONF} names a change that is not its number and its operation: {found.change}")
     first, last = (layout.change_number(name) or 0 for name in (found.required, found.after))

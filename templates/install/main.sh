@@ -4,7 +4,7 @@
 # Each operation is a room in operations/, with NAME_checks, NAME_steps and NAME_healthy; NAME_places and NAME_in_place: what
 # it puts on the host, and whether all else is there; NAME_peers and NAME_waiting: which others count, and in words, while
 # there is no leader. bundle.conf names one of these.
-readonly OPERATIONS=(create configure renew upgrade add replace)
+readonly OPERATIONS=(create configure renew upgrade add remove replace)
 
 # do_install: the bundle's operation, with what all have in common.
 do_install() {
@@ -12,6 +12,10 @@ do_install() {
   local -a steps
   take_lock
   settle_interrupted
+  if goes; then
+    leave
+    return 0
+  fi
   if already_installed; then
     confirm_installed
     return 0
@@ -66,6 +70,8 @@ need_payload() {
   check_sealed
 }
 
+SETTLED=no # has this run finished an undoing that was interrupted?
+
 # settle_interrupted: what a killed run left. The same bundle's install goes on; all else is finished first.
 settle_interrupted() {
   local journal=${STATE}/transaction
@@ -79,6 +85,7 @@ settle_interrupted() {
   )
   if ((${#undoing[@]} > 0)); then
     say "An earlier run was interrupted while undoing; finishing that first."
+    SETTLED=yes
     undo_all "${undoing[@]}" || die "${EXIT_FAILED}" "the interrupted run could not be undone: see the messages above"
     await_return
   elif journal_has "${journal}" commit; then

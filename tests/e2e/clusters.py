@@ -75,6 +75,10 @@ class Cluster:
         """The same cluster, with the bundles of a renewal; words: more of the command line."""
         return self._next("renew", "cluster.yaml", *words)
 
+    def built(self, *words: str) -> Self:
+        """The same cluster, with the bundles of what its specification says now; words: more of the command line."""
+        return self._next("build", "cluster.yaml", *words)
+
     def replace_member(self, host: str) -> Self:
         """The same cluster, with the bundles that replace this host's member."""
         return self._next("replace", "cluster.yaml", host)

@@ -57,6 +57,19 @@ def replaced(name: str = "2-replace", **changes: Any) -> Payload:
     return Payload(state="existing", issue=1, **changes)
 
 
+def removing(removes: str, name: str = "2-remove", **changes: Any) -> Payload:
+    """infra0's bundle of a change that takes these members out of a cluster of three: its own, or those gone."""
+    gone = removes.split()
+    stay = {host: address for host, address in THREE.items() if host not in gone or "infra0" in gone}
+    conf = {"OPERATION": "remove", "REMOVES": removes, "AFTER_CHANGE": "create", "REQUIRED_CHANGE": "create"}
+    before = " ".join(f"{host}={address}" for host, address in THREE.items())
+    birth = ",".join(f"{host}=https://{address}:2380" for host, address in THREE.items())
+    conf |= {"CHANGE": name, "CHANGE_NUMBER": name.partition("-")[0], "MEMBERS_BEFORE": before}
+    payload = Payload(members=stay, conf=conf | {"INITIAL_CLUSTER": birth}, **changes)
+    payload.files |= {path: Payload(members=THREE).files[path] for path in (POD, KUBEADM_CONFIG)}
+    return payload
+
+
 def upgrade(name: str = "2-upgrade", image: str = "registry.k8s.io/etcd:3.5.26-0", **changes: Any) -> Payload:
     """A bundle that upgrades: another etcd image than `create` had, and a flag by which its process is known."""
     changes["conf"] = {"OPERATION": "upgrade", "ETCD_IMAGE": image, **changes.pop("conf", {})}

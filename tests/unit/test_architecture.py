@@ -48,6 +48,7 @@ EDGE = (
     "change.contents",
     "change.entry",
     "change.folder",
+    "change.going",
     "change.inherited",
     "change.listing",
     "change.parts",

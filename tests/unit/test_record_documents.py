@@ -222,7 +222,7 @@ def test_what_changed_is_said() -> None:
     assert "What is different from the change that it is compared with comes next." in text
     assert "| etcd image | all that are in both | a:1 | a:2 |" in text
     assert "| file 'x' y | infra1 | (none) | there |" in text
-    assert "* old0 no longer has a bundle.\n* infra2 is new." in text
+    assert "* old0 is no member any more.\n* infra2 is new." in text
     assert "* infra0 and infra1: kubelet" in text
     made["comparedWith"].update(hosts=[], hostsGone=[], hostsAdded=[])
     assert "Nothing changes on any host." in rendered(made)["CHANGE.md"].decode()

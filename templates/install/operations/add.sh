@@ -119,41 +119,13 @@ leave_first() {
   running || return 0
   for folder in "$@"; do
     if url=$(journal_line "${folder}" joins) && [[ ${url} == "$(peer_url "${CONF[ADDRESS]}")" ]]; then
-      leave_cluster || return 1
+      leave_cluster || {
+        trouble "${CANNOT_LEAVE}" "Then run this again."
+        return 1
+      }
       LEFT=yes
     elif journal_has "${folder}" gone; then
       LEFT=yes
     fi
   done
-}
-
-# leave_cluster: takes this member out of the list, asked for at another one.
-leave_cluster() {
-  local id member other='' target serve=0 own leader
-  probe_members
-  for member in ${CONF[MEMBERS]}; do
-    [[ ${member%%=*} != "${CONF[HOST]}" ]] || continue
-    [[ ${MEMBER_STATE[${member%%=*}]} == healthy ]] || continue
-    serve=$((serve + 1))
-    other=${other:-${member#*=}}
-  done
-  if [[ -z ${other} ]] || ! list_members "${other}"; then
-    trouble "no other member can be asked whether ${CONF[HOST]} is in the member list" "See that one serves, then run this again."
-    return 1
-  fi
-  id_of "$(peer_url "${CONF[ADDRESS]}")" id || return 0
-  if [[ ${KIND_OF[${id}]} == voter ]] && ((serve < ($(voters) - 1) / 2 + 1)); then
-    trouble "without ${CONF[HOST]} the cluster would lose its quorum: only ${serve} others serve" "Restore them first, then run this again."
-    return 1
-  fi
-  if client_post /v3/maintenance/status '{}' && leader=$(json_field leader "${HTTP_BODY}") && own=${id} && [[ ${leader} == "${own}" ]]; then
-    if ! id_of "$(peer_url "${other}")" target || ! hand_over "${CONF[ADDRESS]}" "${own}" "${target}"; then
-      warn "this member leads, and could not hand that over; writes may wait for a moment"
-    fi
-  fi
-  if ! remove_member "${other}" "${id}"; then
-    trouble "${CONF[HOST]} could not be taken out of the member list: ${WHY}" "Run this again in a while."
-    return 1
-  fi
-  say "  ${CONF[HOST]} is no member any more"
 }
