@@ -258,7 +258,7 @@ def test_every_check_has_a_case(host: Sandbox) -> None:
         "quorum",
         "kubelet-files",
     }
-    assert len(names) == 29
+    assert len(names) == 30
 
 
 @pytest.mark.parametrize("mode", ["kubeadm", "rendered"])

@@ -1,4 +1,4 @@
-"""What containerd was started with counts, not what lies in the usual place; and what its default runtime says."""
+"""What is in force on the host counts: what containerd was started with, kubelet's files, openssl's policy."""
 
 from __future__ import annotations
 
@@ -119,3 +119,16 @@ def test_files_that_need_not_be_there_before(host: Sandbox, field: str) -> None:
     if "resolv" in field:
         host.path("/etc/resolv.conf").unlink()
     assert kubelet_files(host, field)["verdict"] == "ok"
+
+
+@pytest.mark.parametrize(("level", "verdict"), [(2, "ok"), (3, "ok"), (4, "failed")])
+def test_the_policy_of_openssl(host: Sandbox, level: int, verdict: str) -> None:
+    """P-256 counts for 128 bits, which level 3 asks for; RHEL's FUTURE does so, and RSA-2048 counts for 112."""
+    text = "openssl_conf = i\n[i]\nssl_conf = m\n[m]\nsystem_default = p\n[p]\nCipherString = DEFAULT@SECLEVEL="
+    host.write("/etc/ssl/openssl.cnf", f"{text}{level}\n")
+    done = host.install(Payload(), "preflight", "--json")
+    (found,) = [each for each in json.loads(done.stdout)["checks"] if each["name"] == "openssl"]
+    assert found["verdict"] == verdict
+    if verdict == "failed":
+        assert "does not take the bundle's certificates: ee key too small" in found["text"]
+        assert "set pki.encryptionAlgorithm to RSA-3072 or ECDSA-P256" in found["hint"]

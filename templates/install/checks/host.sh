@@ -99,6 +99,26 @@ check_clock() {
   fi
 }
 
+# check_openssl: a host's policy may ask for larger keys than these. etcd, which has its own TLS, would not mind, but nobody here
+# could ask it. openssl takes the certificates before it looks for the socket, which is not there.
+check_openssl() {
+  local text reason='SSL routines:[A-Za-z_]*:([a-z ]{3,60}):'
+  running || return 0
+  if ! use_bundle_keys; then
+    verdict openssl ok "the certificates are tried once the keys are open"
+    return 0
+  fi
+  text=$(timeout 10 openssl s_client -unix "${HERE}/no-socket" -CAfile "${TLS_FILES[0]}" -cert "${TLS_FILES[1]}" -key "${TLS_FILES[2]}" \
+    2>&1 < /dev/null) || true
+  use_host_keys
+  if [[ ${text} =~ ${reason} ]]; then
+    verdict openssl failed "this host's openssl does not take the bundle's certificates: ${BASH_REMATCH[1]}" \
+      "Its policy asks for more (update-crypto-policies --show, /etc/ssl/openssl.cnf): set pki.encryptionAlgorithm to RSA-3072 or ECDSA-P256 and build again."
+  else
+    verdict openssl ok "openssl takes the bundle's certificates"
+  fi
+}
+
 # database_kib: how large etcd's database is already.
 database_kib() {
   local size

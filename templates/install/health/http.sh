@@ -95,7 +95,7 @@ client_post() {
 tls_complaint() {
   local line
   while IFS= read -r line; do
-    if [[ ${line} =~ (verify error:.*|[Cc]onnection refused|[Nn]o route to host|alert .*) ]]; then
+    if [[ ${line} =~ (verify error:.*|(ee|ca)\ key\ too\ small|[Cc]onnection refused|[Nn]o route to host|alert .*) ]]; then
       printf '%s' "${BASH_REMATCH[1]}"
       return 0
     fi

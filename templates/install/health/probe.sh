@@ -135,7 +135,7 @@ progress() {
   local elapsed=$1
   if [[ -t 1 && ${JSON} == no ]]; then
     printable "$2"
-    printf '\r  %3d s: %-72.72s' "${elapsed}" "${PRINTABLE}" || true
+    printf '\r  %3d s: %-70.70s' "${elapsed}" "${PRINTABLE}" || true
   elif ((elapsed / 30 > PROGRESS_SHOWN)); then
     PROGRESS_SHOWN=$((elapsed / 30))
     say "  ${elapsed} s: $2"
@@ -143,7 +143,7 @@ progress() {
 }
 
 end_progress() {
-  [[ ! -t 1 || ${JSON} == yes ]] || printf '\r%-82s\r' '' || true
+  [[ ! -t 1 || ${JSON} == yes ]] || printf '\r%-79s\r' '' || true
 }
 
 # await_install MINIMUM: waits until this member is as well as it can be: `waiting` will do if too few

@@ -5,7 +5,7 @@
 readonly PROOF_SECONDS=30 # for etcd that runs to show them; it needs none
 
 renew_checks() {
-  printf '%s\n' root tools systemd clock disk history configuration ca data-dir member-data destinations leftovers unfinished selinux
+  printf '%s\n' root tools systemd clock openssl disk history configuration ca data-dir member-data destinations leftovers unfinished selinux
 }
 
 renew_steps() {
