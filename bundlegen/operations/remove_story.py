@@ -28,10 +28,9 @@ def _own(change: Change) -> tuple[Host, ...]:
 def _how(change: Change) -> str:
     if _own(change):
         return (
-            "On each host that leaves one self-extracting bundle is run: it asks every member for its health, hands "
-            "over "
-            "the lead if its member has it, takes its member out of the list, stops etcd, moves its data aside, and "
-            "takes away what bundlegen has put there."
+            "On each host that leaves one self-extracting bundle is run: it asks every member for its health, takes a "
+            "snapshot, hands over the lead if its member has it, takes its member out of the list, stops etcd, moves "
+            "its data aside, and takes away what bundlegen has put there."
         )
     return (
         f"Their hosts are gone, so the bundle of {change.hosts[0].name} takes them out of the list, once it has seen "

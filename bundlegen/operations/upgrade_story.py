@@ -62,9 +62,9 @@ def _before(change: Change) -> tuple[Block, ...]:
         Paragraph(
             "On every host, before the first bundle is run: kubelet and kubeadm as this Kubernetes version wants them; "
             "the new etcd image in the runtime or in the bundle, for a member that cannot get it would be away. The "
-            "preflight tells both. And a snapshot that is not older than the last change you cannot do without; with "
-            "etcdctl, `etcdctl snapshot save FILE` at one member. When the last host is done, it is the only way back "
-            "across a minor version."
+            "preflight tells both. Each bundle takes a snapshot of its member before it restarts etcd, into the folder "
+            "`snapshots` of its state (`--no-snapshot` leaves that out): when the last host is done, it is the only "
+            "way back across a minor version."
         ),
         *steps.before(change),
     )

@@ -26,6 +26,7 @@ readonly FIRSTBOOT_SETTINGS=/etc/bundlegen/firstboot.conf
 ROOT=''         # --root: the file tree to work on; empty for the running system
 VERB=install    # what to do
 JSON=no         # --json: results for machines on standard output, everything else on standard error
+SNAPSHOT=yes    # --no-snapshot
 ALL_MEMBERS=no  # --cluster: every member must answer
 COMPARE=yes     # --no-hash: do not compare what the members hold
 WAIT=''         # --wait: seconds

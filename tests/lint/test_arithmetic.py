@@ -100,7 +100,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "report_health $1": OWN_EXIT_CODE,
     "time_is_up $1": ("find_bundle", "local start=${SECONDS}"),
     "time_is_up SETTING.WAIT": ("set_setting", "[[ -n ${shape} && $2 =~ ^(${shape})$ ]] || return 1"),
-    "do_snapshot room": ("snapshot_room", 'printf -v "$2" \'%d\' "$((free - SNAPSHOT_RESERVE_KIB))"'),
+    "take_snapshot room": ("snapshot_room", 'printf -v "$2" \'%d\' "$((free - SNAPSHOT_RESERVE_KIB))"'),
     "timings_json PHASE": ("phase", "PHASE[${PHASE_ORDER[-1]}]=$((moment - PHASE_START))"),
     "want_copy ENTRY_OF": ENTRIES_ARE_COUNTED,
     "want_entry $1": ("place_files", 'want_entry "${index}"'),

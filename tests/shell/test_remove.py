@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.shell.changes import THREE, removing
-from tests.shell.payload import POD, Payload
+from tests.shell.payload import POD, STATE, Payload
 from tests.shell.sandbox import Sandbox
 from tests.shell.test_add import OTHERS, OWN, listed, members, requests
+from tests.shell.test_snapshot import WHOLE, answer
 
 STRANGER = {"ID": "9", "name": "other", "peerURLs": ["https://10.0.0.99:2380"], "clientURLs": ["x"]}
 
 
 @pytest.fixture
 def three(host: Sandbox) -> Sandbox:
+    host.stub("snapshot", answer())
     for name, address in OTHERS.items():
         host.neighbour(name, address)
     done = host.install(Payload(members=THREE))
@@ -32,6 +34,8 @@ def test_it_leaves_and_the_host_is_as_before(three: Sandbox) -> None:
     assert code == 0, said
     assert "infra0 is no member any more" in said
     assert "Done: this host is as it was before." in said
+    (snapshot,) = three.path(f"{STATE}/snapshots").iterdir()
+    assert snapshot.read_bytes() == WHOLE
     assert members(three) == {"infra1": False, "infra2": False}
     assert not three.path(POD).exists()
     assert list(three.path("/var/lib").glob("etcd.bundlegen-*"))
@@ -94,9 +98,25 @@ def test_what_is_over_soon_is_waited_for(three: Sandbox, answers: str) -> None:
 def test_where_etcd_refuses_nothing_is_changed_here(three: Sandbox) -> None:
     three.stub("refuse-remove", "9 etcdserver: re-configuration failed due to not enough started members\n")
     before, pid = three.tree(), three.stubbed("etcd-pid")
-    code, said = run(three, "infra0")
+    code, said = run(three, "infra0", "--no-snapshot")
     assert code == 13, said
     assert "re-configuration failed due to not enough started members" in said
     assert "Nothing was changed on this host." in said
     assert three.tree() == before
     assert three.stubbed("etcd-pid") == pid
+
+
+def test_without_a_snapshot_nothing_is_changed(three: Sandbox) -> None:
+    """One that is cut is none; who wants none says so."""
+    three.stub("snapshot", answer()[:-100])
+    before, pid = three.tree(), three.stubbed("etcd-pid")
+    code, said = run(three, "infra0")
+    assert code == 14, said
+    assert requests(three) == []
+    left = {path for path, facts in three.tree().items() if before.get(path) != facts}
+    assert left <= {STATE.lstrip("/"), f"{STATE}/snapshots".lstrip("/")}
+    assert three.stubbed("etcd-pid") == pid
+    assert "leaves test: etcd stops" in run(three, "infra0", "plan")[1]
+    code, said = run(three, "infra0", "--no-snapshot")
+    assert code == 0, said
+    assert "no snapshot is taken: --no-snapshot" in said

@@ -9,6 +9,7 @@ import pytest
 from tests.shell.changes import THREE, upgrade
 from tests.shell.payload import STATE, Payload
 from tests.shell.sandbox import Sandbox
+from tests.shell.test_snapshot import WHOLE, answer
 
 IMAGE = "registry.k8s.io/etcd:{}"
 
@@ -19,6 +20,7 @@ def version(server: str, cluster: str) -> str:
 
 @pytest.fixture
 def cluster(host: Sandbox) -> Sandbox:
+    host.stub("snapshot", answer())
     for name, address in list(THREE.items())[1:]:
         host.neighbour(name, address)
     done = host.install(Payload(members=THREE))
@@ -43,6 +45,8 @@ def test_it_is_done_and_said(cluster: Sandbox) -> None:
     assert cluster.stubbed("etcd-pid") != pid
     assert "etcd 3.5.15 serves now, and 3.5.15 did before; the cluster is at 3.5.0" in said
     assert "which its name does not say" not in said
+    (snapshot,) = cluster.path(f"{STATE}/snapshots").iterdir()
+    assert snapshot.read_bytes() == WHOLE
     (journal,) = cluster.path(f"{STATE}/generations").glob("0002/journal")
     assert "version 3.5.15\n" in journal.read_text()
     code, said = run(cluster, "3.5.15-0")
@@ -153,3 +157,16 @@ def test_a_failure_after_the_cluster_has_gone_up_undoes_nothing(cluster: Sandbox
     assert code == 0, said
     assert cluster.stubbed("etcd-pid") == pid
     assert not cluster.path(f"{STATE}/transaction").exists()
+
+
+def test_without_a_snapshot_it_is_not_begun(cluster: Sandbox) -> None:
+    cluster.stub("snapshot", answer()[:-100])
+    before, pid = cluster.tree(), cluster.stubbed("etcd-pid")
+    code, said = run(cluster, "3.5.15-0")
+    assert code == 13, said
+    assert "this member's snapshot did not come, or not whole" in said or "the snapshot is not whole" in said
+    left = {path for path, facts in cluster.tree().items() if before.get(path) != facts}
+    assert left <= {STATE.lstrip("/"), f"{STATE}/snapshots".lstrip("/")}
+    assert cluster.stubbed("etcd-pid") == pid
+    code, said = run(cluster, "3.5.15-0", "--no-snapshot")
+    assert code == 0, said

@@ -29,6 +29,7 @@ usage() {
     '  --metrics FILE   health: write what was found for node-exporter as well (an absolute path)' \
     '  --output FILE    snapshot: a new file, as an absolute path that ends in .db; otherwise one of the day in' \
     '                   /var/lib/bundlegen/CLUSTER/snapshots' \
+    '  --no-snapshot    install: where a bundle takes a snapshot first (upgrade, remove), take none' \
     '  --images FILE    where images.tar.gz is, if this bundle needs it; otherwise looked for beside the bundle, in the' \
     '                   working folder, and in /usr/local/lib/bundlegen' \
     '  --json           health, preflight, hygiene: one JSON document on standard output' \
@@ -132,6 +133,7 @@ parse_arguments() {
         METRICS_FILE=$2
         shift
         ;;
+      --no-snapshot) SNAPSHOT=no ;;
       --unlock-file)
         need_value "$@"
         UNLOCK_FILE=$2
@@ -180,6 +182,7 @@ parse_arguments() {
   fi
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
   [[ ${COMPARE} == yes || ${ALL_MEMBERS} == yes ]] || bad_usage "--no-hash belongs to health --cluster"
+  [[ ${SNAPSHOT} == yes || ${VERB} == install ]] || bad_usage "--no-snapshot belongs to install"
   [[ -z ${OUTPUT} || ${VERB} == snapshot ]] || bad_usage "--output belongs to snapshot"
   [[ -z ${METRICS_FILE} || ${VERB} == health ]] || bad_usage "--metrics belongs to health"
   ((${#ALLOWED[@]} == 0)) || [[ ${VERB} == hygiene ]] || bad_usage "--allow belongs to hygiene"

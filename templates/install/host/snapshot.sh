@@ -8,10 +8,27 @@ readonly SNAPSHOT_RESERVE_KIB=262144 # of room in the folder, which no snapshot 
 UNFINISHED=''
 
 do_snapshot() {
-  local file=${OUTPUT} folder base room size moment
   [[ -z ${ROOT} ]] || die "${EXIT_USAGE}" "snapshot asks a running etcd, which --root has not"
   right_host
   [[ -d ${STATE} ]] || die "${EXIT_PREFLIGHT}" "nothing of ${CONF[CLUSTER]} is installed here" "A snapshot is taken on a member's host."
+  take_snapshot "${OUTPUT}"
+}
+
+# snapshot_before: what this member holds, before something is done that has no way back but this.
+snapshot_before() {
+  running || return 0
+  if [[ ${SNAPSHOT} == no ]]; then
+    say "  no snapshot is taken: --no-snapshot"
+  elif ! serves_now; then
+    warn "this member does not serve, so no snapshot of it is taken"
+  else
+    take_snapshot ''
+  fi
+}
+
+# take_snapshot FILE: to this new file; empty: one of this moment.
+take_snapshot() {
+  local file=$1 folder base room size moment
   if [[ -z ${file} ]]; then
     now moment
     file=$(iso_time "${moment}")

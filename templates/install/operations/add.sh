@@ -119,10 +119,13 @@ leave_first() {
   running || return 0
   for folder in "$@"; do
     if url=$(journal_line "${folder}" joins) && [[ ${url} == "$(peer_url "${CONF[ADDRESS]}")" ]]; then
-      leave_cluster || {
-        trouble "${CANNOT_LEAVE}" "Then run this again."
-        return 1
-      }
+      if ! leave_cluster; then
+        [[ ${VERB} == uninstall ]] || {
+          trouble "${CANNOT_LEAVE}" "Then run this again."
+          return 1
+        }
+        warn "${CANNOT_LEAVE}. Uninstalled all the same; if the cluster is to live on, take ${CONF[HOST]} out of it: bundlegen build SPEC --by HOST"
+      fi
       LEFT=yes
     elif journal_has "${folder}" gone; then
       LEFT=yes

@@ -130,6 +130,7 @@ leave() {
   must_pass
   phase place
   say "Removing ${CONF[HOST]} from ${CONF[CLUSTER]} (${CONF[ADDRESS]}) ..."
+  snapshot_before
   leave_cluster || die "${EXIT_FAILED}" "${CANNOT_LEAVE}" "Nothing was changed on this host."
   finish_undo uninstall removed "" ${folders[@]+"${folders[@]}"}
 }

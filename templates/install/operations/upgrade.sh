@@ -9,6 +9,7 @@ upgrade_checks() {
 
 upgrade_steps() {
   printf '%s\n' \
+    'place snapshot_before_restart' \
     'place place_files' \
     'place place_copy' \
     'images import_images' \
@@ -43,6 +44,10 @@ upgrade_healthy() {
   say "  etcd ${version} serves now${earlier:+, and ${earlier} did before}; the cluster is at ${CLUSTER_RUNS}"
   [[ ! ${tag#v} =~ ^(${VERSION_SHAPE}) || ${BASH_REMATCH[1]} == "${version}" ]] \
     || warn "${CONF[ETCD_IMAGE]} holds etcd ${version}, which its name does not say"
+}
+
+snapshot_before_restart() {
+  [[ ${RESTARTS} == no ]] || snapshot_before
 }
 
 # note_version: before another etcd runs, which one the way back leads to.

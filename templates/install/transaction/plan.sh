@@ -12,6 +12,11 @@ planned() {
 do_plan() {
   local index
   local -a differing=()
+  if goes; then
+    say "This host's member leaves ${CONF[CLUSTER]}: etcd stops, its data is moved aside, and what bundlegen has put here is taken away."
+    say "Nothing has been changed now."
+    return 0
+  fi
   look_at "${ENTRY_PATH[@]/#/"${ROOT}"}"
   for index in "${!ENTRY_PATH[@]}"; do
     ! is_placed "${index}" || is_wanted "${ENTRY_PATH[index]}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}" \
