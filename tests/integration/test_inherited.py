@@ -86,7 +86,15 @@ def test_how_it_was_built_is_known(
     monkeypatch.chdir(tmp_path)
     build_quietly()
     [entry] = history(tmp_path)
-    plain = {"seal": False, "base": False, "sharedImages": False, "split": None, "extension": "", "signed": False}
+    plain = {
+        "seal": False,
+        "base": False,
+        "sharedImages": False,
+        "split": None,
+        "extension": "",
+        "signed": False,
+        "by": "",
+    }
     assert entry["options"] == {**plain, **options}
     shutil.rmtree(tmp_path / "out")
     assert main(["build", "cluster.yaml", "--change", "create", "--replace", "--quiet"]) == 0

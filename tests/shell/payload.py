@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from jinja2 import Template
 
 from bundlegen.bundle.conf import IDENTITY, KEYS
 from bundlegen.bundle.install_script import image_script, install_script
@@ -159,11 +160,10 @@ class Payload:
         self.files[HEALTH] = ("0755", health.encode())
         self.files[GUARD] = ("0755", guard())
         for unit in ("service", "timer"):
-            text = (
-                (REPOSITORY / f"templates/bundlegen-health.{unit}.j2")
-                .read_text()
-                .replace("{{ health_command }}", HEALTH)
+            template = Template(
+                (REPOSITORY / f"templates/bundlegen-health.{unit}.j2").read_text(), keep_trailing_newline=True
             )
+            text = template.render(health_command=HEALTH, metrics="", often=False)
             self.files[f"/etc/systemd/system/bundlegen-health.{unit}"] = ("0644", text.encode())
         if self.mode == "rendered":
             self.files[POD] = ("0600", pod.encode())

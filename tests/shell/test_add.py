@@ -165,7 +165,7 @@ def test_it_does_not_leave_where_that_would_cost_the_quorum(newcomer: Sandbox) -
     newcomer.stub("members", json.dumps(four, separators=(", ", ":")))
     code, said = run(newcomer, "rollback")
     assert code == 13, said
-    assert "without infra0 the cluster would lose its quorum: only 1 others serve" in said
+    assert "without infra0 the cluster would lose its quorum, for only 1 others serve" in said
     newcomer.stub("infra2/mode", "healthy")
     code, said = run(newcomer, "rollback")
     assert code == 0, said

@@ -210,9 +210,15 @@ def append(file: Path, text: str) -> None:
         stream.write(text)
 
 
-def test_every_operation_and_every_word_of_the_journal_has_its_functions() -> None:
-    """What is read from bundle.conf or a journal is called by name: no name may lead nowhere."""
-    asked = """
+@pytest.mark.parametrize("before", ["", "infra0=10.0.0.6"])
+@pytest.mark.parametrize("removes", ["", "infra0", "infra1"])
+def test_every_operation_and_every_word_of_the_journal_has_its_functions(before: str, removes: str) -> None:
+    """What is read from bundle.conf or a journal is called by name: none may lead nowhere, whatever a host does."""
+    asked = f"""
+        CONF=([HOST]=infra0 [ADDRESS]=10.0.0.6 [MEMBERS_BEFORE]='{before}' [REMOVES]='{removes}' [OPERATION]=remove
+          [REPLACED]='{removes}' [INITIAL_STATE]=existing)
+    """
+    asked += """
         wanted=$(
           for one in "${OPERATIONS[@]}"; do
             echo "${one}_checks" "${one}_steps" "${one}_healthy"
