@@ -194,6 +194,20 @@ def test_ordinary_starts_are_never_refused(lived: Lived) -> None:
     assert seconds / 50 < 0.25
 
 
+def test_own_data_is_recognised(lived: Lived) -> None:
+    """Moved aside by a rollback and put back by hand; and with all that bundlegen had written down of it lost."""
+    host = lived.hosts[1]
+    run_bundle(host, lived.cluster.bundle(host.name), "rollback")
+    host.exec(["sh", "-c", f"mv {DATA}.bundlegen-* {DATA}"])
+    run_bundle(host, lived.cluster.bundle(host.name))
+    lived.agree()
+    etcd = host.exec(["pgrep", "-x", "etcd"]).stdout
+    host.exec(["rm", "-r", f"/var/lib/bundlegen/{lived.cluster.name}"])
+    run_bundle(host, lived.cluster.bundle(host.name))
+    assert host.exec(["pgrep", "-x", "etcd"]).stdout == etcd
+    lived.agree()
+
+
 def test_members_that_hold_different_data_are_named(lived: Lived) -> None:
     """60 MB of data; then one member's database is edited while it is stopped. The hash tells, and in time."""
     program = images.etcd_programs() / "usr/bin/etcdctl"

@@ -74,6 +74,8 @@ SOURCES: dict[str, tuple[str, str]] = {
     "health_expiry ends": ("openssl_time", "printf -v \"$2\" '%d'"),
     "health_expiry first": ("health_expiry", "first=${ends[index]}"),
     **{f"judge_quorum ${number}": QUORUM_IS_COUNTED for number in range(1, 6)},
+    "is_own_log sum": ("is_own_log", "&& [[ ${sum} =~ ^[0-9a-f]{40} ]]; then"),
+    "is_own_log x": ("is_own_log", "&& [[ ${sum} =~ ^[0-9a-f]{40} ]]; then"),
     "is_placed $1": ("place_files", '! is_placed "${index}"'),
     "json_strings places": ("json_strings", "places[depth]=$((places[depth] + 1))"),
     "level_text able_peers()": OTHERS_ARE_COUNTED,

@@ -147,6 +147,7 @@ class Payload:
             "--data-dir=/var/lib/etcd",
             f"--initial-cluster={initial}",
             f"--initial-cluster-state={self.state}",
+            f"--initial-cluster-token={self.token}",
             f"--listen-client-urls=https://{bracketed(self.address)}:2379",
             self.etcd_argument,
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 
@@ -12,6 +13,7 @@ from tests.shell.sandbox import Sandbox
 
 DATA = "/var/lib/etcd"
 WRITTEN = f"{STATE}/member"
+IDENTITY = int.from_bytes(hashlib.sha1(b"https://10.0.0.6:2380token-1").digest()[:8], "big")
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def written(host: Sandbox) -> dict[str, str]:
 def test_what_it_was_is_written_down(lived: Sandbox) -> None:
     assert written(lived) | {"TIME": ""} == {
         "CLUSTER_ID": "77",
-        "MEMBER_ID": str(int.from_bytes(b"\xff\xffinfra0", "big")),
+        "MEMBER_ID": str(IDENTITY),
         "REVISION": "42",
         "RAFT_INDEX": "70",
         "NAME": "infra0",
@@ -131,7 +133,10 @@ def test_kubelet_does_not_start_without_the_log(lived: Sandbox, state: str) -> N
 
 def test_the_disk_of_another_member(lived: Sandbox) -> None:
     log = next(lived.path(f"{DATA}/member/wal").iterdir())
-    log.write_bytes(log.read_bytes().replace(b"\x08\xb0", b"\x08\xb1", 1))
+    first = IDENTITY % 128 + 128
+    content = log.read_bytes()
+    assert bytes([8, first]) in content
+    log.write_bytes(content.replace(bytes([8, first]), bytes([8, first ^ 1]), 1))
     code, said = guard(lived)
     assert code == 1
     assert "holds the data of another member" in said

@@ -13,9 +13,9 @@ check_data_dir() {
   elif running && is_absent_mount "${CONF[DATA_DIR]}"; then
     verdict data-dir failed "${ABSENT_MOUNT} is to be mounted by /etc/fstab, and is not: etcd's data would go to the disk below" \
       "Mount it (mount ${ABSENT_MOUNT}), or remove its line from /etc/fstab."
-  elif { [[ -e ${place}/member ]] || has_log; } && ! own_member; then
-    verdict data-dir failed "${CONF[DATA_DIR]} holds the data of another etcd member" \
-      "It is never deleted or reused by this installer. If nobody needs it, move it away: mv ${CONF[DATA_DIR]} ${CONF[DATA_DIR]}.old"
+  elif { [[ -e ${place}/member ]] || has_log; } && ! own_member && ! is_own_log; then
+    verdict data-dir failed "${CONF[DATA_DIR]} holds the data of another etcd member${NOT_OWN:+: ${NOT_OWN}}" \
+      "It is never deleted or reused by this installer. If nobody needs it, move what is in it away."
   elif why=$(open_to_others "${place}"); then
     verdict data-dir warning "${why}" "etcd wants it closed: chmod 0700 ${CONF[DATA_DIR]}"
   elif [[ -e ${place}/member ]] || has_log; then
@@ -26,6 +26,49 @@ check_data_dir() {
   else
     verdict data-dir ok "${CONF[DATA_DIR]} is free"
   fi
+}
+
+OWN_LOG='' # is the log here this member's own, though nothing of bundlegen's says so? yes or no, once that was asked
+NOT_OWN='' # why not, if that is known
+
+# is_own_log: is it the log of the member that this bundle is for? That is so if the state folder was lost and the data kept, or if
+# data that was moved aside was put back. The other members know; while none of them answers, a member of the first day is known
+# by its identity, which follows from its address and the token (etcd server/etcdserver/api/membership/member.go).
+is_own_log() {
+  local sum id
+  if [[ -z ${OWN_LOG} ]]; then
+    OWN_LOG=no
+    if whose_log; then
+      if ask_whose_log; then
+        [[ -n ${NOT_OWN} ]] || OWN_LOG=yes
+      elif [[ ${CONF[INITIAL_STATE]} == new ]] && sum=$(printf '%s%s' "$(peer_url "${CONF[ADDRESS]}")" "${CONF[INITIAL_CLUSTER_TOKEN]}" | sha1sum) \
+        && [[ ${sum} =~ ^[0-9a-f]{40} ]]; then
+        printf -v id '%u' "0x${sum:0:16}"
+        [[ ${LOG_MEMBER} != "${id}" ]] || OWN_LOG=yes
+      fi
+    fi
+  fi
+  [[ ${OWN_LOG} == yes ]]
+}
+
+# ask_whose_log: fails if no other member tells its list; NOT_OWN, if the log is not that of the member with this address there.
+ask_whose_log() {
+  local member id=''
+  running && use_bundle_keys || return 1
+  for member in ${CONF[MEMBERS]}; do
+    [[ ${member%%=*} != "${CONF[HOST]}" ]] || continue
+    list_members "${member#*=}" '{}' || continue
+    use_host_keys
+    id_of "$(peer_url "${CONF[ADDRESS]}")" id || true
+    if [[ ${LIST_CLUSTER} != "${LOG_CLUSTER}" ]]; then
+      NOT_OWN="it is of another cluster than that of ${member%%=*}"
+    elif [[ ${id} != "${LOG_MEMBER}" ]]; then
+      NOT_OWN="${member%%=*} knows ${CONF[HOST]} $([[ -n ${id} ]] && printf 'under another identity' || printf 'as no member')"
+    fi
+    return 0
+  done
+  use_host_keys
+  return 1
 }
 
 # open_to_others FOLDER: says so if others than its owner may look into it; fails if they may not, or it is not there.

@@ -184,7 +184,7 @@ check_ports() {
     [[ -z ${words[0]-} ]] || name=${words[0]##*/}
     # a kubelet is the one we configure; an etcd must be this bundle's own
     [[ ${owner} == kubelet && ${name} == kubelet ]] && continue
-    [[ ${owner} == etcd && $'\n'$(etcd_processes)$'\n' == *$'\n'"${pid:-none}"$'\n'* ]] && own_member && continue
+    [[ ${owner} == etcd && $'\n'$(etcd_processes)$'\n' == *$'\n'"${pid:-none}"$'\n'* ]] && { own_member || is_own_log; } && continue
     busy+=" ${port} by ${name//[^[:print:]]/?}${pid:+ (process ${pid})};"
   done
   if [[ -n ${busy} ]]; then

@@ -8,7 +8,7 @@ check_leftovers() {
     [[ ${path} == "${CONF[PKI_DIR]}"/* && -e ${ROOT}${path} ]] || continue
     placed_by_us "${path}" || left+=" ${path} is not of this cluster;"
   done
-  if [[ -e ${ROOT}${CONF[STATIC_POD_MANIFEST]} ]] && ! own_member; then
+  if [[ -e ${ROOT}${CONF[STATIC_POD_MANIFEST]} ]] && ! own_member && ! { has_log && is_own_log && is_own_manifest; }; then
     left+=" ${CONF[STATIC_POD_MANIFEST]} is there already;"
   fi
   for file in "${ROOT}${folder}"/*; do
@@ -24,6 +24,13 @@ check_leftovers() {
   else
     verdict leftovers ok "no leftovers of another cluster"
   fi
+}
+
+# is_own_manifest: does it start this member? Whatever else it says, another one takes its place, and it is kept.
+is_own_manifest() {
+  local flags
+  flags=$'\n'$(manifest_flags "${ROOT}${CONF[STATIC_POD_MANIFEST]}")$'\n'
+  [[ ${flags} == *$'\n'"--name=${CONF[HOST]}"$'\n'* && ${flags} == *$'\n'"--data-dir=${CONF[DATA_DIR]}"$'\n'* ]]
 }
 
 # check_drop_ins: a drop-in that sorts after ours and sets ExecStart would win.

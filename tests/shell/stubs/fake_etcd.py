@@ -10,6 +10,7 @@ line for each answer to come: a code and a message, or `drop`: done, and nothing
 """
 
 import fcntl
+import hashlib
 import http.server
 import json
 import os
@@ -258,7 +259,10 @@ def make_log(name):
         sys.exit(1)
     folder.mkdir(parents=True, exist_ok=True)
     (data_folder() / "members").write_text(ARGUMENTS["initial-cluster"])
-    ids = b"\x08" + varint(int.from_bytes(name.encode()[-8:].rjust(8, b"\xff"), "big")) + b"\x10" + varint(77)
+    url = dict(each.split("=", 1) for each in ARGUMENTS["initial-cluster"].split(","))[name]
+    token = ARGUMENTS.get("initial-cluster-token", "etcd-cluster")
+    identity = int.from_bytes(hashlib.sha1(f"{url}{token}".encode()).digest()[:8], "big")
+    ids = b"\x08" + varint(identity) + b"\x10" + varint(77)
     records = (b"\x08\x04\x10\x00", b"\x08\x01\x10" + varint(123456789) + b"\x1a" + varint(len(ids)) + ids)
     (folder / "0000000000000000-0000000000000000.wal").write_bytes(b"".join(map(frame, records)) + bytes(64))
 
