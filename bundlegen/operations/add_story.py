@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from bundlegen.operations import restarts, telling
 from bundlegen.record import steps
-from bundlegen.record.blocks import Block, Paragraph, Points, Table
+from bundlegen.record.blocks import Block, Paragraph
 from bundlegen.record.schema import Change, Host
 from bundlegen.record.story import Story
 from bundlegen.record.words import listed, plural, quorum
 
 
-def coming(change: Change) -> tuple[str, ...]:
+def _coming(change: Change) -> tuple[str, ...]:
     """The hosts that become members, in the order in which they do."""
     known = {each.name for each in change.members_before}
     return tuple(host.name for host in change.hosts if host.name not in known)
 
 
 def _summary(change: Change) -> tuple[Block, ...]:
-    new, before, after = coming(change), len(change.members_before), len(change.addresses)
+    new, before, after = _coming(change), len(change.members_before), len(change.addresses)
     return (
         Paragraph(
             f"This change adds {listed(new)} to the etcd cluster {change.cluster}, which runs and stays in use: it has "
@@ -36,7 +35,7 @@ def _summary(change: Change) -> tuple[Block, ...]:
 
 
 def _risk(change: Change) -> tuple[Block, ...]:
-    new, before, after = coming(change), len(change.members_before), len(change.addresses)
+    new, before, after = _coming(change), len(change.members_before), len(change.addresses)
     spare = after - quorum(after)
     return telling.risks(
         downtime="None: a learner counts for no quorum, and it votes only once it holds all data.",
@@ -57,27 +56,21 @@ def _before(change: Change) -> tuple[Block, ...]:
 
 
 def _execution(change: Change) -> tuple[Block, ...]:
-    new = coming(change)
-    rows = tuple(
-        (
-            str(number),
-            host.name,
-            f"`{host.address}`",
-            f"`{host.bundle}`",
-            "becomes a member" if host.name in new else "learns of the new members; nothing restarts",
-        )
-        for number, host in enumerate(change.hosts, start=1)
-    )
+    new = _coming(change)
     return (
         Paragraph("Run the bundles in this order, each when the one before has ended with exit code 0."),
-        Table("Order of execution", ("Step", "Host", "Address", "Bundle", "What happens"), rows),
+        telling.in_order(
+            change,
+            "What happens",
+            lambda host: "becomes a member" if host.name in new else "learns of the new members; nothing restarts",
+        ),
         *steps.runs(change, lambda host: (_level(change, host),)),
     )
 
 
 def _level(change: Change, host: Host) -> str:
     """As ``level_text`` in ``templates/install/health/report.sh`` says it after each host of a run in order."""
-    new = coming(change)
+    new = _coming(change)
     if host.name not in new or host.name == new[-1]:
         return steps.healthy(change)
     total = len(change.addresses)
@@ -93,32 +86,25 @@ def _after(change: Change) -> tuple[Block, ...]:
     return (
         *steps.after(change),
         Paragraph(
-            f"Then tell the API servers of {listed(coming(change))}: `--etcd-servers` on every control plane, and "
+            f"Then tell the API servers of {listed(_coming(change))}: `--etcd-servers` on every control plane, and "
             "`etcd.external.endpoints` in kubeadm's ClusterConfiguration. They go on working until that is done."
         ),
     )
 
 
 def _way_back(change: Change) -> tuple[Block, ...]:
-    done = ("…", "Done: this host is as it was before.")
-    return (
-        Paragraph(
-            "A failed run undoes itself. To take the change back after success, take the new hosts out of the API "
-            "servers' settings first; then, one after the other, the others first and the new hosts last, the one that "
-            "came last first. A new host's bundle asks every member before, and refuses if the cluster would lose its "
-            "quorum."
-        ),
-        *telling.undone_by_the_bundle(change, done),
-        Paragraph("What it cannot undo:"),
-        Points(tuple(_stays(change))),
+    intro = (
+        "To take the change back after success, take the new hosts out of the API servers' settings first; then, one "
+        "after the other, the others first and the new hosts last, the one that came last first. A new host's bundle "
+        "asks every member before, and refuses if the cluster would lose its quorum."
     )
-
-
-def _stays(change: Change) -> Iterator[str]:
-    yield "What clients have written to etcd meanwhile stays, on the other members."
-    yield f"The new members' data is moved aside (`{change.data_dir}.bundlegen-…`), neither deleted nor used again."
-    yield "The receipts stay, as the record of what was done."
-    yield "The private keys have been on the host's disk; removing a file does not wipe the disk."
+    stays = (
+        "What clients have written to etcd meanwhile stays, on the other members.",
+        f"The new members' data is moved aside (`{change.data_dir}.bundlegen-…`), neither deleted nor used again.",
+        telling.RECEIPTS_STAY,
+        "The private keys have been on the host's disk; removing a file does not wipe the disk.",
+    )
+    return telling.way_back(change, intro, stays, copy=False)
 
 
 STORY: Final = Story(

@@ -7,7 +7,7 @@ from typing import Final
 
 from bundlegen.operations import restarts, telling
 from bundlegen.record import steps
-from bundlegen.record.blocks import Block, Paragraph, Points
+from bundlegen.record.blocks import Block, Paragraph
 from bundlegen.record.schema import Change
 from bundlegen.record.story import Story
 from bundlegen.record.words import listed, plural
@@ -58,35 +58,23 @@ def _execution(change: Change) -> tuple[Block, ...]:
 
 
 def _way_back(change: Change) -> tuple[Block, ...]:
-    done = ("…", "Done: this host is as it was before.")
     again = (
         " etcd restarts there again, with the same checks of the quorum."
         if restarts.restarting(change, restarts.ETCD)
         else ""
     )
-    blocks: list[Block] = [
-        Paragraph(
-            "A failed run undoes itself. To take the change back after success, on the hosts that have run it, one "
-            f"after the other, each when the one before has ended with exit code 0.{again}"
-        ),
-        *telling.undone_by_the_bundle(change, done),
-        *telling.with_the_copy(change, done),
-        Paragraph("What it cannot undo:"),
-        Points(
-            (
-                "What clients have written to etcd meanwhile stays; no data is moved or deleted.",
-                "The receipts stay, as the record of what was done.",
-                *_kept_secret(change),
-            )
-        ),
-    ]
-    return tuple(blocks)
+    intro = (
+        "To take the change back after success, on the hosts that have run it, one after the other, each when the one "
+        f"before has ended with exit code 0.{again}"
+    )
+    stays = (telling.DATA_STAYS, telling.RECEIPTS_STAY, *_kept_secret(change))
+    return telling.way_back(change, intro, stays)
 
 
 def _kept_secret(change: Change) -> Iterator[str]:
     replaced = change.compared_with.hosts if change.compared_with else ()
     if any(file.path.endswith(".key") for host in replaced for file in host.files):
-        yield "The new private keys have been on the host's disk; removing a file does not wipe the disk."
+        yield telling.KEYS_WERE_THERE
 
 
 STORY: Final = Story(

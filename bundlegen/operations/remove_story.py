@@ -7,7 +7,7 @@ from typing import Final
 from bundlegen import layout
 from bundlegen.operations import restarts, telling
 from bundlegen.record import steps
-from bundlegen.record.blocks import Block, Command, Paragraph, Points, Table
+from bundlegen.record.blocks import Block, Command, Paragraph, Points
 from bundlegen.record.schema import Change, Host
 from bundlegen.record.story import Story
 from bundlegen.record.words import listed, plural, quorum
@@ -34,8 +34,7 @@ def _how(change: Change) -> str:
         )
     return (
         f"Their hosts are gone, so the bundle of {change.hosts[0].name} takes them out of the list, once it has seen "
-        "that "
-        "they do not answer."
+        "that they do not answer."
     )
 
 
@@ -44,9 +43,8 @@ def _summary(change: Change) -> tuple[Block, ...]:
     return (
         Paragraph(
             f"This change removes {listed(going)} from the etcd cluster {change.cluster}, which runs and stays in use: "
-            "it "
-            f"has {plural(before, 'member')} before and {after} afterwards. {_how(change)} The other hosts get bundles "
-            "that tell them; nothing is restarted there. The first certificate expires on "
+            f"it has {plural(before, 'member')} before and {after} afterwards. {_how(change)} The other hosts get "
+            "bundles that tell them; nothing is restarted there. The first certificate expires on "
             f"{telling.first_expiry(change)}."
         ),
         *telling.in_short(change),
@@ -60,18 +58,14 @@ def _risk(change: Change) -> tuple[Block, ...]:
     return telling.risks(
         downtime="None for the cluster. Connections to a member that leaves are closed.",
         restarts=f"On {listed(going)} etcd ends for good, and kubelet is as it was before bundlegen. On the other "
-        "hosts: "
-        "nothing. No reboot.",
+        "hosts: nothing. No reboot.",
         quorum=f"Afterwards {quorum(after)} of {plural(after, 'member')} must serve; {bears} is borne. Every member is "
-        "asked "
-        "itself before one is taken out; if one that stays does not serve, nothing is touched (exit code 11). The last "
-        "member is never removed.",
+        "asked itself before one is taken out; if one that stays does not serve, nothing is touched (exit code 11). "
+        "The last member is never removed.",
         failing="Before the member is out of the list, nothing is changed. After that there is no way back but to add "
-        "the "
-        "host again; a run that was stopped goes on where it was.",
+        "the host again; a run that was stopped goes on where it was.",
         order="Those that leave one after the other, in the order of this record. The others at any time; until then "
-        "their "
-        "health report says that a member is none any more.",
+        "their health report says that a member is none any more.",
     )
 
 
@@ -88,24 +82,19 @@ def _before(change: Change) -> tuple[Block, ...]:
 
 def _execution(change: Change) -> tuple[Block, ...]:
     own = _own(change)
-    rows = tuple(
-        (str(number), host.name, f"`{host.address}`", f"`{host.bundle}`", _what(change, host))
-        for number, host in enumerate(change.hosts, start=1)
-    )
     leave = [
         Command(
             f"On {host.name}, as root, {steps.HERE}",
             f"sh {host.bundle}",
-            ("…", f"{host.name} is no member any more", "…", "Done: this host is as it was before."),
+            ("…", f"{host.name} is no member any more", *telling.DONE),
         )
         for host in own
     ]
-    stay = change.model_copy(update={"hosts": tuple(host for host in change.hosts if host not in own)})
     return (
         Paragraph("Run the bundles in this order, each when the one before has ended with exit code 0."),
-        Table("Order of execution", ("Step", "Host", "Address", "Bundle", "What happens"), rows),
+        telling.in_order(change, "What happens", lambda host: _what(change, host)),
         *leave,
-        *steps.runs(stay, lambda _: (steps.healthy(change),)),
+        *steps.runs(_staying(change), lambda _: (steps.healthy(change),)),
     )
 
 
@@ -118,19 +107,22 @@ def _what(change: Change, host: Host) -> str:
 
 
 def _after(change: Change) -> tuple[Block, ...]:
+    return steps.after(_staying(change))
+
+
+def _staying(change: Change) -> Change:
+    """The same, as the hosts see it that do not leave."""
     own = _own(change)
-    stay = change.model_copy(update={"hosts": tuple(host for host in change.hosts if host not in own)})
-    return steps.after(stay)
+    return change.model_copy(update={"hosts": tuple(host for host in change.hosts if host not in own)})
 
 
 def _way_back(change: Change) -> tuple[Block, ...]:
     return (
         Paragraph(
             "There is none: etcd bans the identity of a member that was removed for ever. To have "
-            f"{listed(_going(change))} "
-            "again, put the host back into the specification, which makes the change `add`. Before a member has left, "
-            f"`bundlegen withdraw` takes the change back. What the removed member held is on its host, in "
-            f"`{change.data_dir}.bundlegen-…`."
+            f"{listed(_going(change))} again, put the host back into the specification, which makes the change `add`. "
+            "Before a member has left, `bundlegen withdraw` takes the change back. What the removed member held is on "
+            f"its host, in `{change.data_dir}.bundlegen-…`."
         ),
         Points(
             (

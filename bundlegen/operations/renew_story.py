@@ -146,24 +146,18 @@ def _control_planes(change: Change) -> Iterator[Block]:
 
 
 def _way_back(change: Change) -> tuple[Block, ...]:
-    done = ("…", "Done: this host is as it was before.")
-    return (
-        Paragraph(
-            "A failed run undoes itself. To take the change back after success, on the hosts that have run it, in any "
-            "order. Nothing is restarted by that. Old certificates that have expired come back as they are, and a "
-            "warning says so: then nobody can connect to that member any more."
-        ),
-        *telling.undone_by_the_bundle(change, done),
-        *telling.with_the_copy(change, done),
-        Paragraph("What it cannot undo:"),
-        Points(
-            (
-                "The receipts stay, as the record of what was done.",
-                "The new private keys have been on the host's disk; removing a file does not wipe the disk.",
-                "Control planes that were given the new client pair keep it; it is good until it expires.",
-            )
-        ),
+    intro = (
+        "To take the change back after success, on the hosts that have run it, in any order. Nothing is restarted by "
+        "that. Old certificates that have expired come back as they are, and a warning says so: then nobody can "
+        "connect "
+        "to that member any more."
     )
+    stays = (
+        telling.RECEIPTS_STAY,
+        telling.KEYS_WERE_THERE,
+        "Control planes that were given the new client pair keep it; it is good until it expires.",
+    )
+    return telling.way_back(change, intro, stays)
 
 
 STORY: Final = Story(

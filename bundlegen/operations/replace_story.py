@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from bundlegen.operations import restarts, telling
 from bundlegen.record import steps
-from bundlegen.record.blocks import Block, Paragraph, Points, Table
+from bundlegen.record.blocks import Block, Paragraph
 from bundlegen.record.schema import Change, Host
 from bundlegen.record.story import Story
 from bundlegen.record.words import plural, quorum
@@ -75,19 +74,14 @@ def _before(change: Change) -> tuple[Block, ...]:
 
 
 def _execution(change: Change) -> tuple[Block, ...]:
-    rows = tuple(
-        (
-            str(number),
-            host.name,
-            f"`{host.address}`",
-            f"`{host.bundle}`",
-            "becomes a member anew" if number == 1 else "learns of its address; nothing restarts",
-        )
-        for number, host in enumerate(change.hosts, start=1)
-    )
+    first = _host(change)
     return (
         Paragraph("Run the bundles in this order, each when the one before has ended with exit code 0."),
-        Table("Order of execution", ("Step", "Host", "Address", "Bundle", "What happens"), rows),
+        telling.in_order(
+            change,
+            "What happens",
+            lambda host: "becomes a member anew" if host == first else "learns of its address; nothing restarts",
+        ),
         *steps.runs(change, lambda _: (steps.healthy(change),)),
     )
 
@@ -105,24 +99,18 @@ def _after(change: Change) -> tuple[Block, ...]:
 
 
 def _way_back(change: Change) -> tuple[Block, ...]:
-    done = ("…", "Done: this host is as it was before.")
-    return (
-        Paragraph(
-            "A failed run undoes itself. The lost member itself never comes back: etcd bans its identity for ever. "
-            "Taking the change back after success takes the new member out of the cluster, if the others can bear it, "
-            "and leaves the host without one; its bundle can be run again."
-        ),
-        *telling.undone_by_the_bundle(change, done),
-        Paragraph("What it cannot undo:"),
-        Points(tuple(_stays(change))),
+    intro = (
+        "The lost member itself never comes back: etcd bans its identity for ever. Taking the change back after "
+        "success takes the new member out of the cluster, if the others can bear it, and leaves the host without one; "
+        "its bundle can be run again."
     )
-
-
-def _stays(change: Change) -> Iterator[str]:
-    yield "The lost member stays out of the list."
-    yield "What clients have written to etcd meanwhile stays, on the other members."
-    yield f"The new member's data is moved aside (`{change.data_dir}.bundlegen-…`), neither deleted nor used again."
-    yield "The receipts stay, as the record of what was done."
+    stays = (
+        "The lost member stays out of the list.",
+        "What clients have written to etcd meanwhile stays, on the other members.",
+        f"The new member's data is moved aside (`{change.data_dir}.bundlegen-…`), neither deleted nor used again.",
+        telling.RECEIPTS_STAY,
+    )
+    return telling.way_back(change, intro, stays, copy=False)
 
 
 STORY: Final = Story(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bundlegen.bundle.effects import WORDS, Effect
+from bundlegen.operations import telling
 from bundlegen.record import steps
 from bundlegen.record.blocks import Block, Paragraph, Table
 from bundlegen.record.schema import Change, Host
@@ -97,18 +98,12 @@ def expected(change: Change) -> Iterator[Block]:
 
 def one_by_one(change: Change, order: str) -> tuple[Block, ...]:
     """The bundles, one after the other; ``order``: a sentence on which comes when."""
-    rows = tuple(
-        (
-            str(number),
-            host.name,
-            f"`{host.address}`",
-            f"`{host.bundle}`",
-            "; ".join(WORDS[effect] for effect in effects(change, host)) or "nothing restarts",
-        )
-        for number, host in enumerate(change.hosts, start=1)
-    )
     return (
         Paragraph(f"Run one bundle after the other, each when the one before has ended with exit code 0. {order}"),
-        Table("Order of execution", ("Step", "Host", "Address", "Bundle", "What restarts"), rows),
+        telling.in_order(
+            change,
+            "What restarts",
+            lambda host: "; ".join(WORDS[effect] for effect in effects(change, host)) or "nothing restarts",
+        ),
         *steps.runs(change, lambda _: (steps.healthy(change),)),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from bundlegen import layout
 from bundlegen.record import differences, steps, tables
 from bundlegen.record.blocks import Block, Command, Paragraph, Points, Table
-from bundlegen.record.schema import Change
+from bundlegen.record.schema import Change, Host
 
 
 def title(change: Change) -> str:
@@ -53,17 +54,51 @@ def risks(*, downtime: str, restarts: str, quorum: str, failing: str, order: str
     return (Table("What may happen", ("Question", "Answer"), rows),)
 
 
-def undone_by_the_bundle(change: Change, done: tuple[str, ...]) -> Iterator[Block]:
+DONE: Final = ("…", "Done: this host is as it was before.")
+"""What a rollback says at its end."""
+
+DATA_STAYS: Final = "What clients have written to etcd meanwhile stays; no data is moved or deleted."
+RECEIPTS_STAY: Final = "The receipts stay, as the record of what was done."
+KEYS_WERE_THERE: Final = "The new private keys have been on the host's disk; removing a file does not wipe the disk."
+
+
+def way_back(
+    change: Change, intro: str, stays: tuple[str, ...], *, copy: bool = True, more: tuple[str, ...] = ()
+) -> tuple[Block, ...]:
+    """How the change is taken back after success. ``intro``: who does it, and when; ``stays``: what cannot be undone.
+
+    ``copy``: whether the copy of the bundle on its host can do it too; ``more``: until when there is this way.
+    """
+    return (
+        Paragraph(f"A failed run undoes itself. {intro}"),
+        *undone_by_the_bundle(change),
+        *(with_the_copy(change) if copy else ()),
+        *map(Paragraph, more),
+        Paragraph("What it cannot undo:"),
+        Points(stays),
+    )
+
+
+def in_order(change: Change, column: str, told: Callable[[Host], str]) -> Table:
+    """The bundles in the order in which they are run. ``told``: what the last column, called ``column``, says."""
+    rows = tuple(
+        (str(number), host.name, f"`{host.address}`", f"`{host.bundle}`", told(host))
+        for number, host in enumerate(change.hosts, start=1)
+    )
+    return Table("Order of execution", ("Step", "Host", "Address", "Bundle", column), rows)
+
+
+def undone_by_the_bundle(change: Change) -> Iterator[Block]:
     """Each bundle takes back what it did; on a host that has not run it, it touches nothing."""
     for host in reversed(change.hosts):
-        yield Command(f"On {host.name}, as root, {steps.HERE}", f"sh {host.bundle} -- rollback", done)
+        yield Command(f"On {host.name}, as root, {steps.HERE}", f"sh {host.bundle} -- rollback", DONE)
     yield Paragraph(
         "On a host that has not run it, the same command undoes nothing, and says “Nothing to roll back: there is "
         "nothing on this host that this bundle did.” Nothing is touched there, and what earlier changes did stays."
     )
 
 
-def with_the_copy(change: Change, done: tuple[str, ...]) -> Iterator[Block]:
+def with_the_copy(change: Change) -> Iterator[Block]:
     """The installed copy goes back to a change by name: without one, it would undo what is newest, whatever that is."""
     copy = f"{layout.state_dir(change.cluster)}/bundle/{layout.INSTALLER}"
     known = [host for host in reversed(change.hosts) if host.after]
@@ -73,4 +108,4 @@ def with_the_copy(change: Change, done: tuple[str, ...]) -> Iterator[Block]:
             "If the bundle is not at hand, the copy that it left on its host goes back to the change before; without "
             "`--yes` it says first what that costs, and asks:"
         )
-        yield Command(f"{steps.on(hosts)}, as root", f"bash {copy} rollback --to {name} --yes", done)
+        yield Command(f"{steps.on(hosts)}, as root", f"bash {copy} rollback --to {name} --yes", DONE)

@@ -6,7 +6,7 @@ from typing import Final
 
 from bundlegen.operations import restarts, telling
 from bundlegen.record import steps
-from bundlegen.record.blocks import Block, Paragraph, Points
+from bundlegen.record.blocks import Block, Paragraph
 from bundlegen.record.schema import Change
 from bundlegen.record.story import Story
 from bundlegen.record.words import listed, plural
@@ -75,29 +75,17 @@ def _execution(change: Change) -> tuple[Block, ...]:
 
 
 def _way_back(change: Change) -> tuple[Block, ...]:
-    done = ("…", "Done: this host is as it was before.")
-    return (
-        Paragraph(
-            "A failed run undoes itself. To take the change back after success, on the hosts that have run it, one "
-            "after the other, each when the one before has ended with exit code 0. Put the earlier packages of kubelet "
-            "and kubeadm back first, if they were changed."
-        ),
-        *telling.undone_by_the_bundle(change, done),
-        *telling.with_the_copy(change, done),
-        Paragraph(
-            "This works as long as one member still runs the earlier minor version of etcd. A few seconds after the "
-            "last one has the new version, the cluster itself goes up to it, and an older etcd does not start on its "
-            "data any more. Each bundle asks, and then refuses, untouched (exit code 11). The way back is the snapshot "
-            "then."
-        ),
-        Paragraph("What it cannot undo:"),
-        Points(
-            (
-                "What clients have written to etcd meanwhile stays; no data is moved or deleted.",
-                "The receipts stay, as the record of what was done.",
-            )
-        ),
+    intro = (
+        "To take the change back after success, on the hosts that have run it, one after the other, each when the one "
+        "before has ended with exit code 0. Put the earlier packages of kubelet and kubeadm back first, if they were "
+        "changed."
     )
+    until = (
+        "This works as long as one member still runs the earlier minor version of etcd. A few seconds after the last "
+        "one has the new version, the cluster itself goes up to it, and an older etcd does not start on its data any "
+        "more. Each bundle asks, and then refuses, untouched (exit code 11). The way back is the snapshot then."
+    )
+    return telling.way_back(change, intro, (telling.DATA_STAYS, telling.RECEIPTS_STAY), more=(until,))
 
 
 STORY: Final = Story(
