@@ -15,6 +15,7 @@ from tests.e2e.rig.binaries import Binaries
 from tests.e2e.rig.host import Host, HostSpec
 from tests.e2e.rig.rootfs import rootfs
 from tests.e2e.rig.session import Session
+from tests.e2e.running import Running, start
 
 DEFAULT_VERSION = "v1.31.4"
 
@@ -96,6 +97,16 @@ def single(make_cluster: Callable[..., Cluster]) -> Cluster:
 @pytest.fixture(scope="module")
 def module_host(single: Cluster, boot: BootHosts) -> Host:
     return boot(single)[0]
+
+
+@pytest.fixture(scope="module")
+def run_three(
+    make_cluster: Callable[..., Cluster], boot: BootHosts, session: Session, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Running]:
+    """Makes a cluster of three of this name, with keys that take no time, and has it run since its first day."""
+    return lambda name: start(
+        make_cluster(name, pki={"encryptionAlgorithm": "ECDSA-P256"}), boot, session, tmp_path_factory.mktemp("client")
+    )
 
 
 @pytest.fixture

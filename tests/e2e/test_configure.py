@@ -10,30 +10,18 @@ from dataclasses import replace
 
 import pytest
 
-from tests.e2e.clusters import STICK, Cluster, etcdctl, run_bundle
+from tests.e2e.clusters import STICK, etcdctl, run_bundle
 from tests.e2e.printed import PATIENCE, printed, run_as_printed
-from tests.e2e.rig.host import Host
-from tests.e2e.rig.session import Session
 from tests.e2e.rig.tree import difference
-from tests.e2e.running import HEALTH, Running, start
+from tests.e2e.running import HEALTH, Running
 
 PREFLIGHT_FAILED, FAILED = 11, 13
 NOWHERE = "/nonexistent/etcd.log"  # a file for etcd's log that etcd cannot make, which nothing but etcd can tell
 
 
 @pytest.fixture(scope="module")
-def running(
-    make_cluster: Callable[..., Cluster],
-    boot: Callable[..., list[Host]],
-    session: Session,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Running:
-    return start(
-        make_cluster("configured", pki={"encryptionAlgorithm": "ECDSA-P256"}),
-        boot,
-        session,
-        tmp_path_factory.mktemp("client"),
-    )
+def running(run_three: Callable[[str], Running]) -> Running:
+    return run_three("configured")
 
 
 def test_every_command_does_what_the_record_says(running: Running) -> None:

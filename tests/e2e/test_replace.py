@@ -10,25 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.clusters import Cluster, etcdctl, run_bundle
-from tests.e2e.rig.host import Host
-from tests.e2e.rig.session import Session
+from tests.e2e.clusters import etcdctl, run_bundle
 from tests.e2e.rig.writer import Writer
-from tests.e2e.running import HEALTH, Running, start
+from tests.e2e.running import HEALTH, Running
 
 PREFLIGHT_FAILED = 11
 DATA = "/var/lib/etcd"
 
 
 @pytest.fixture(scope="module")
-def running(
-    make_cluster: Callable[..., Cluster],
-    boot: Callable[..., list[Host]],
-    session: Session,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Running:
-    cluster = make_cluster("replaced", pki={"encryptionAlgorithm": "ECDSA-P256"})
-    return start(cluster, boot, session, tmp_path_factory.mktemp("client"))
+def running(run_three: Callable[[str], Running]) -> Running:
+    return run_three("replaced")
 
 
 def members(running: Running, through: int = 0) -> dict[str, dict[str, Any]]:
