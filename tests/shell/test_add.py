@@ -90,6 +90,7 @@ OWN = {"ID": "8", "name": "infra0", "peerURLs": ["https://10.0.0.6:2380"], "clie
             {"members": listed().replace('"ID":"2"', '"ID":"a[$(touch /var/stub/hit)]"')},
             "does not tell its member list",
         ),
+        ({"infra1/alarm": "404"}, "infra1 does not say whether etcd has raised an alarm"),
         ({"infra1/mode": "alarm"}, "not all do: infra1 (10.0.0.7) is unhealthy"),
     ],
 )

@@ -98,6 +98,7 @@ STATUS = (
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
+        ({"alarm": "404"}, "alarms: this member does not say whether etcd has raised an alarm"),
         ({"etcd-mode": "alarm"}, "alarms: etcd has raised the alarm NOSPACE"),
         (
             {"status": STATUS % ("1", ',"downgradeInfo":{"enabled":true,"targetVersion":"3.4.0"}')},
@@ -170,3 +171,18 @@ def test_without_a_snapshot_it_is_not_begun(cluster: Sandbox) -> None:
     assert cluster.stubbed("etcd-pid") == pid
     code, said = run(cluster, "3.5.15-0", "--no-snapshot")
     assert code == 0, said
+
+
+def test_an_interrupted_run_is_gone_on_with(cluster: Sandbox) -> None:
+    """Whatever the cluster says meanwhile: it was asked before anything was put in place."""
+    folder = cluster.unpack(upgrade(image=IMAGE.format("3.5.15-0"), members=THREE))
+    script = (
+        f"mkdir -p /root; bash {folder}/install.sh install > /root/said 2>&1 & "
+        "until grep -q 'names this member alone now' /root/said || ! kill -0 $!; do :; done; kill -9 $!"
+    )
+    cluster.execute("/bin/bash", "-c", script)
+    set_all(cluster, "404")
+    cluster.stub("alarm", "404")
+    code, said = run(cluster, "3.5.15-0")
+    assert code == 0, said
+    assert "going on from there" in said

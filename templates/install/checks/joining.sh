@@ -24,7 +24,7 @@ born_among() {
 # survey: may this host's member be added now? Sets VOTER, and the list is read; fails with NOT_JOINABLE. A member that has this
 # host's address is its own, if it is a learner or has never started.
 survey() {
-  local member name id own='' first=''
+  local member name id own='' first='' raised=0
   local -a present
   local -A expected=()
   NOT_JOINABLE='' JOIN_HINT='' VOTER=''
@@ -77,8 +77,10 @@ survey() {
     JOIN_HINT="Was one removed, or is one to be added first? Each bundle is made for the list as it is then."
     return 1
   fi
-  if ask_alarm "${VOTER}"; then
+  ask_alarm "${VOTER}" || raised=$?
+  if ((raised != 1)); then
     NOT_JOINABLE="etcd has raised the alarm ${ALARM}"
+    ((raised == 0)) || NOT_JOINABLE="${present[0]%%=*} does not say whether etcd has raised an alarm"
     JOIN_HINT="Mend what it is about first: bundlegen-health on a member's host."
     return 1
   fi

@@ -41,11 +41,19 @@ ask_versions() {
   [[ -z ${UNTOLD} && -n ${CLUSTER_RUNS} ]]
 }
 
+# upgrade_begun: has an interrupted run of this bundle seen that the new etcd may follow, and begun to put it in place?
+upgrade_begun() {
+  interrupted && journal_has "${STATE}/transaction" version
+}
+
 # check_versions: after check_quorum.
 check_versions() {
   local name is patch cluster wanted tag=${CONF[ETCD_IMAGE]##*:} wrong=''
   [[ ${RESTARTS} == yes ]] || return 0
-  if [[ ${QUORUM} == none ]]; then
+  if upgrade_begun; then
+    verdict versions ok "an interrupted run has looked already; this one goes on from there"
+    return 0
+  elif [[ ${QUORUM} == none ]]; then
     verdict versions failed "the cluster does not serve, and only one that serves is upgraded" "Mend that first: ${CONF[HEALTH_COMMAND]} --cluster"
     return 0
   fi
@@ -77,9 +85,13 @@ check_versions() {
 
 # check_alarms: with one, etcd takes no writes, or its members differ; neither is better for an upgrade.
 check_alarms() {
-  [[ ${RESTARTS} == yes && ${QUORUM} != none ]] || return 0
-  if ask_alarm "${CONF[ADDRESS]}"; then
+  local raised=0
+  [[ ${RESTARTS} == yes && ${QUORUM} != none ]] && ! upgrade_begun || return 0
+  ask_alarm "${CONF[ADDRESS]}" || raised=$?
+  if ((raised == 0)); then
     verdict alarms failed "etcd has raised the alarm ${ALARM}" "Mend what it is about first: ${CONF[HEALTH_COMMAND]}"
+  elif ((raised == 2)); then
+    verdict alarms failed "this member does not say whether etcd has raised an alarm" "Mend that first: ${CONF[HEALTH_COMMAND]}"
   elif downgrade_enabled; then
     verdict alarms failed "a downgrade of the cluster is under way" "Let it end, or cancel it: etcdctl downgrade cancel"
   else

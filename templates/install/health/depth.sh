@@ -3,24 +3,30 @@
 
 ALARM=''
 
-# ask_alarm ADDRESS: sets ALARM to what etcd has raised; fails without one.
+# ask_alarm ADDRESS: sets ALARM to what etcd has raised. Fails with 1 if there is none, and with 2 if the member does not say.
 ask_alarm() {
   ALARM=''
-  client_ask "$1" POST /v3/maintenance/alarm '{"action":"GET"}' && [[ ${HTTP_BODY} =~ \"alarm\":\ ?\"([A-Z]{1,20})\" ]] || return 1
+  client_ask "$1" POST /v3/maintenance/alarm '{"action":"GET"}' && [[ ${HTTP_STATUS} == 200 ]] || return 2
+  [[ ${HTTP_BODY} =~ \"alarm\":\ ?\"([A-Z]{1,20})\" ]] || return 1
   ALARM=${BASH_REMATCH[1]}
 }
 
 # health_depth: what only a member with a leader can tell.
 health_depth() {
-  local leader size version
+  local leader size version raised=0
   health_list
-  if ask_alarm "${CONF[ADDRESS]}"; then
-    METRIC[alarms]=1
-    verdict alarms failed "etcd has raised the alarm ${ALARM}" "See https://etcd.io/docs: NOSPACE means the database is full, CORRUPT that members differ."
-  else
-    [[ ${HTTP_STATUS} != 200 ]] || METRIC[alarms]=0
-    verdict alarms ok "no alarm"
-  fi
+  ask_alarm "${CONF[ADDRESS]}" || raised=$?
+  case ${raised} in
+    0)
+      METRIC[alarms]=1
+      verdict alarms failed "etcd has raised the alarm ${ALARM}" "See https://etcd.io/docs: NOSPACE means the database is full, CORRUPT that members differ."
+      ;;
+    1)
+      METRIC[alarms]=0
+      verdict alarms ok "no alarm"
+      ;;
+    *) verdict alarms warning "this member does not say whether an alarm is raised" ;;
+  esac
   if client_post /v3/maintenance/status '{}' && leader=$(json_field leader "${HTTP_BODY}") && [[ ${leader} != 0 ]] && is_id "${leader}"; then
     version=$(json_field version "${HTTP_BODY}") && [[ ${version} =~ ^[0-9A-Za-z.+-]{1,40}$ ]] || version='of an unknown version'
     METRIC[has_leader]=1

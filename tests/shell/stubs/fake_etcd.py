@@ -161,6 +161,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status, text = change_members(self.path.rpartition("/")[2], json.loads(body))
             if status:
                 self.reply(status, text)
+        elif self.path == "/v3/maintenance/alarm" and setting("alarm") == "404":
+            self.reply(404, "")
         elif self.path == "/v3/maintenance/alarm":
             self.reply(
                 200,
