@@ -55,6 +55,8 @@ MODE_PRIVATE_DIR: Final = 0o700
 
 # In out/<cluster>/<change>/.
 BUNDLE_SUFFIX: Final = ".run"
+CONTROL_PLANE: Final = "control-plane"
+"""A folder of the change: what control planes need of another CA."""
 SHARED_IMAGES: Final = "images.tar.gz"
 SUMS: Final = "SHA256SUMS"
 SIGNATURE: Final = f"{SUMS}.sig"

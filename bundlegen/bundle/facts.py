@@ -20,7 +20,7 @@ class Position:
     ``after``: the newest earlier change that had a bundle for this host. ``required``: the newest earlier one that must
     have run there, since no later one makes up for it. Both are empty if there is none. ``members_before``: name and
     address of each member that the cluster has before this change. ``replaced``: the host whose member comes anew.
-    ``removes``: the members that this bundle takes out, in order.
+    ``removes``: the members that this bundle takes out, in order. ``ca_round``: which round of another CA it is.
     """
 
     change: str = layout.FIRST_CHANGE
@@ -31,6 +31,7 @@ class Position:
     members_before: tuple[tuple[str, str], ...] = ()
     replaced: str = ""
     removes: tuple[str, ...] = ()
+    ca_round: str = ""
 
 
 FIRST = Position()

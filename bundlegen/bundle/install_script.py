@@ -77,6 +77,7 @@ PARTS: Final[tuple[str, ...]] = (
     "operations/add.sh",
     "operations/remove.sh",
     "operations/replace.sh",
+    "operations/rotate-ca.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from bundlegen.errors import UsageError
 from bundlegen.pki import pairs, state
+from bundlegen.pki.cas import Cas
 from bundlegen.pki.catalog import host_requests
 from bundlegen.pki.history import Change, History
 from bundlegen.pki.state import State
@@ -26,11 +27,13 @@ JUST_MADE: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user asks for. ``hosts``: none means all; ``within``: only those with a certificate ending so soon."""
+    """What the user asks for. ``hosts``: none means all; ``within``: only those with a certificate ending so soon;
+    ``at_once``: in one round."""
 
     operation: str
     hosts: tuple[str, ...] = ()
     within: timedelta | None = None
+    at_once: bool = False
 
 
 class NothingDueError(Exception):
@@ -48,11 +51,19 @@ def chosen(asked: Asked, store: Path, cluster: Cluster, history: History, now: d
     if (just := made_just_now(history, (), asked.operation, now)) is not None:
         # What it has issued is not yet in force anywhere.
         settled = history.before(just.number)
-    kept = state.read(store, cluster, now, {} if settled.newest is None else settled.newest.issues, expired=True)
+    newest = settled.newest
+    issues, cas = ({}, ()) if newest is None else (newest.issues, newest.cas)
+    kept = state.read(store, _unpinned(cluster), now, issues, cas=Cas(cas), expired=True)
     meant = [host for host in cluster.hosts if not asked.hosts or host.name in asked.hosts]
     if asked.within is not None:
         meant = _due(meant, kept, now + asked.within)
     return {host.name: _unused(host, store, cluster, history, kept) for host in meant}
+
+
+def _unpinned(cluster: Cluster) -> Cluster:
+    """``cluster`` without the CA that it demands: what is asked for may be to make that so."""
+    ca = cluster.pki.ca and cluster.pki.ca.model_copy(update={"fingerprint": None})
+    return cluster.model_copy(update={"pki": cluster.pki.model_copy(update={"ca": ca})})
 
 
 def made_just_now(history: History, wanted: Iterable[str], operation: str, now: datetime) -> Change | None:

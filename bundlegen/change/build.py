@@ -121,6 +121,7 @@ def _start(loaded: Loaded, options: Options, store: Store, step: Step, moment: d
             options.asked,
             partial(chosen, options.asked, store.path, history=history, now=moment),
             moment,
+            partial(_is_there, options.output / loaded.cluster.name),
         )
         check_options(options, loaded)
         return Run(loaded, options, store, history, prepared, step)
@@ -137,11 +138,12 @@ def _start(loaded: Loaded, options: Options, store: Store, step: Step, moment: d
 def _issued(run: Run, found: Evidence | None) -> Issued:
     decision = run.decision
     if found is not None or (decision.made is not None and run.options.change is not None):
-        issued = run.store.again(decision.cluster, run.prepared.issues, decision.name)
+        issued = run.store.again(decision.cluster, run.prepared.issues, run.prepared.cas, decision.name)
     else:
         issued = run.store.ensure(
             decision.cluster,
             run.prepared.issues,
+            cas=run.prepared.cas,
             needed=run.prepared.hosts,
             jobs=run.options.jobs,
             progress=lambda done, total: run.step("making keys", done, total),
@@ -179,12 +181,17 @@ def _left_as_it_is(run: Run) -> Built | None:
     made = run.decision.made
     if made is None or made.bundlegen == __version__ or run.options.replace:
         return None
-    if holds(run.folder, {layout.bundle_name(host): each.sha256 for host, each in made.hosts.items()}):
+    if _is_there(run.folder.parent, made):
         return _kept(run, made.bundlegen, ())
     raise ConflictError(
         f"{made.name} was made by bundlegen {made.bundlegen}, and bundlegen {__version__} makes other bytes of it",
         hint="use that version, or give --replace",
     )
+
+
+def _is_there(folder: Path, made: Change) -> bool:
+    """Whether the folder of this change is in ``folder`` as it was made."""
+    return holds(folder / made.name, {layout.bundle_name(host): each.sha256 for host, each in made.hosts.items()})
 
 
 def _kept(run: Run, version: str, warnings: tuple[str, ...]) -> Built:

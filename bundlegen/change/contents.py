@@ -16,7 +16,7 @@ from bundlegen.bundle.finished import Packed
 from bundlegen.bundle.pieces import Piece, configuration_piece
 from bundlegen.bundle.plan import BundlePlan
 from bundlegen.bundle.stub import Stub, label
-from bundlegen.change import parts
+from bundlegen.change import control_plane, parts
 from bundlegen.change.compared import compared
 from bundlegen.change.decision import Decision
 from bundlegen.change.folder import Staging
@@ -25,6 +25,7 @@ from bundlegen.change.run import Run
 from bundlegen.errors import VerificationError
 from bundlegen.images import archive, pack
 from bundlegen.pki import unlock
+from bundlegen.pki.cas import Cas
 from bundlegen.pki.certinfo import describe
 from bundlegen.pki.store import Issued
 from bundlegen.record import make as recorded
@@ -70,7 +71,7 @@ def make(run: Run, issued: Issued, archives: archive.Archives, stub: Stub, stage
     record = recorded.change(
         decision.cluster,
         bundles,
-        [describe(issued.ca.certificate_pem)],
+        [describe(each.certificate_pem) for each in dict.fromkeys((issued.signer, issued.ca))],
         sha256(script),
         _versions(stub),
         issued_at=max(issued.issued_at[host] for host in hosts),
@@ -83,6 +84,8 @@ def make(run: Run, issued: Issued, archives: archive.Archives, stub: Stub, stage
     )
     for name, content in write.render(record, resources.template_text, decision.operation.story).items():
         stage.write(name, [content])
+    for name, content, mode in control_plane.files(decision, hosts, issued, sealed=options.seal):
+        stage.write(name, [content], mode)
     sums = recorded.sums(stage.sums)
     stage.write(layout.SUMS, [sums])
     _check(stage, bundles, record)
@@ -96,7 +99,7 @@ def _compared(run: Run, wanted: Sequence[BundlePlan], issued: Issued, carried: C
         return None
     hosts = run.prepared.hosts
     codes = unlock.ensure(run.store.path, hosts) if newest.options.seal else {}
-    kept = run.store.kept(decision.before, newest.issues, issued)
+    kept = run.store.kept(decision.before, newest.issues, Cas(newest.cas), issued)
     before = earlier_plans(decision, decision.before, hosts, kept, replace(carried, codes=codes))
     names = [{each.name: None for each in members} for members in (newest.members, decision.members)]
     gone, added = ([name for name in names[i] if name not in names[1 - i]] for i in (0, 1))

@@ -31,7 +31,8 @@ class Decision:
     ``cluster``: what its bundles are made from. ``before``: the cluster as the change before made it; None before the
     first. ``earlier``: the history until then. ``made``: how it was made before; None for a new one.
     ``differences``: what it changes in the specification, field by field. ``idle``: what the specification says
-    otherwise than this change, and no host is told of. ``reborn``: the members that come anew.
+    otherwise than this change, and no host is told of. ``reborn``: the members that come anew. ``at_once``: a new CA
+    comes in one round.
     """
 
     operation: Operation
@@ -43,6 +44,7 @@ class Decision:
     differences: tuple[Difference, ...]
     idle: tuple[Difference, ...] = ()
     reborn: frozenset[str] = frozenset()
+    at_once: bool = False
 
     @property
     def name(self) -> str:
@@ -54,6 +56,20 @@ class Decision:
         """The members that come anew in it, and were there before."""
         before = {} if self.earlier.newest is None else self.earlier.newest.births
         return frozenset(each.name for each in self.members if before.get(each.name, each) != each)
+
+    @property
+    def cas(self) -> tuple[str, ...]:
+        """The CAs in force until then, by their fingerprints; none before the first change."""
+        return () if self.earlier.newest is None else self.earlier.newest.cas
+
+    @property
+    def ca_round(self) -> str:
+        """Which round of another CA it is: ``1``, ``2``, or ``now`` for all at once; empty if it is none."""
+        if not self.operation.turns_ca:
+            return ""
+        if self.at_once:
+            return "now"
+        return "2" if len(self.cas) > 1 else "1"
 
     @property
     def issues(self) -> Mapping[str, int]:
@@ -97,12 +113,20 @@ def decide(history: History, wanted: Cluster, where: Where) -> Decision:
     return Decision(operation, history.next_number, wanted, before, history, None, found)
 
 
-def asked(history: History, wanted: Cluster, where: Where, name: str, hosts: Collection[str] = ()) -> Decision:
+def asked(
+    history: History,
+    wanted: Cluster,
+    where: Where,
+    name: str,
+    hosts: Collection[str] = (),
+    *,
+    at_once: bool = False,
+) -> Decision:
     """The operation ``name``, which is asked for and changes nothing of what the specification says.
 
-    But for the addresses of ``hosts``, where it makes them members anew. Raises SpecError where the specification
-    differs as well, UsageError for an operation that is not asked for by its name, ConflictError where the history
-    holds no cluster yet, or another one.
+    ``at_once``: in one round. But for the addresses of ``hosts``, where it makes them members anew. Raises SpecError
+    where the specification differs as well, UsageError for an operation that is not asked for by its name,
+    ConflictError where the history holds no cluster yet, or another one.
     """
     operation, newest = table.named(name), history.newest
     if operation is None or not operation.by_name:
@@ -128,7 +152,10 @@ def asked(history: History, wanted: Cluster, where: Where, name: str, hosts: Col
         raise SpecError([*(_problem(each, newest, where) for each in found), mixed])
     idle = tuple(each for each in differences.between(before, wanted) if each.row == NOWHERE)
     reborn = frozenset(hosts if operation.bears_anew else ())
-    return Decision(operation, history.next_number, before, before, history, None, (), idle, reborn)
+    # the CA that is demanded is to be another one
+    pki = before.pki.model_copy(update={"ca": wanted.pki.ca})
+    cluster = before.model_copy(update={"pki": pki}) if operation.turns_ca else before
+    return Decision(operation, history.next_number, cluster, before, history, None, (), idle, reborn, at_once)
 
 
 def again(history: History, change: Change, wanted: Cluster) -> Decision:
@@ -147,7 +174,8 @@ def again(history: History, change: Change, wanted: Cluster) -> Decision:
         )
     found = () if before is None else _felt(before, cluster)
     idle = tuple(each for each in differences.between(cluster, wanted) if each.row == NOWHERE)
-    return Decision(operation, change.number, cluster, before, earlier, change, found, idle)
+    at_once = change.options.now
+    return Decision(operation, change.number, cluster, before, earlier, change, found, idle, at_once=at_once)
 
 
 def named(history: History, name: str, wanted: Cluster) -> Decision:

@@ -11,7 +11,6 @@ from bundlegen.change.contents import Contents
 from bundlegen.change.run import Run
 from bundlegen.errors import ConflictError
 from bundlegen.pki.history import Change, Made, Place
-from bundlegen.pki.issue import fingerprint
 from bundlegen.pki.store import Issued
 from bundlegen.spec import canonical
 
@@ -31,7 +30,7 @@ def entry_of(run: Run, issued: Issued, made: Contents | None, moment: datetime) 
         options=run.options.shape,
         members_before=tuple(Place(name=each.name, address=each.address) for each in members),
         members=decision.members,
-        cas=(fingerprint(issued.ca.certificate),),
+        cas=tuple(dict.fromkeys((issued.ca.fingerprint, issued.signer.fingerprint))),
         issues=dict(run.prepared.issues),
         hosts={
             each.plan.host: Made(payload_digest=each.plan.digest, sha256=each.sha256, files=each.plan.configured)

@@ -7,7 +7,7 @@ import ctypes
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -197,13 +197,22 @@ def differences(folder: Path, sums: Mapping[str, str]) -> list[str]:
     """In what ``folder`` is not the files whose SHA-256 are in ``sums``: sentences, at most four."""
     if folder.is_symlink() or not folder.is_dir():
         return ["it is not a folder"]
-    there = {path.name for path in folder.iterdir()}
+    there = set(_names(folder, {name.partition("/")[0] for name in sums if "/" in name}))
     found = [f"{name} is missing" for name in sorted(sums.keys() - there)]
     found += [f"{name} is not of this change" for name in sorted(there - sums.keys())]
     found += [f"{name} differs" for name in sorted(sums.keys() & there) if file_sum(folder / name) != sums[name]]
     # The bundles first: what differs for a host matters more than that the record of it differs too.
     found.sort(key=lambda sentence: layout.BUNDLE_SUFFIX not in sentence)
     return _some(found)
+
+
+def _names(folder: Path, inner: Collection[str]) -> Iterator[str]:
+    """What is in ``folder``, and in the folders there that are called one of ``inner``."""
+    for path in folder.iterdir():
+        if path.name in inner and path.is_dir() and not path.is_symlink():
+            yield from (f"{path.name}/{each.name}" for each in path.iterdir())
+        else:
+            yield path.name
 
 
 def _some(sentences: list[str]) -> list[str]:

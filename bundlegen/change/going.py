@@ -7,6 +7,7 @@ from dataclasses import replace
 from bundlegen.change.run import Run
 from bundlegen.errors import StoreError
 from bundlegen.pki import catalog
+from bundlegen.pki.cas import Cas
 from bundlegen.pki.store import Issued
 
 
@@ -18,7 +19,7 @@ def with_going(run: Run, issued: Issued) -> Issued:
     decision, newest = run.decision, run.decision.earlier.newest
     if not run.prepared.going or decision.before is None or newest is None:
         return issued
-    kept = run.store.kept(decision.before, newest.issues, issued)
+    kept = run.store.kept(decision.before, newest.issues, Cas(newest.cas), issued)
     for host in run.prepared.going:
         lost = [spec.name for spec in catalog.LEAF_SPECS if (host, spec.name) not in kept.leaves]
         if lost:

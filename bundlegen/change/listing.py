@@ -64,7 +64,15 @@ def listing(
         prepared = prepare_asked(history, loaded.cluster, loaded.where, asked, choose, moment)
     decision = prepared.decision
     cluster = decision.cluster
-    found = survey(pki, cluster, prepared.issues, needed=prepared.hosts, clock=lambda: moment, today=clock.now)
+    found = survey(
+        pki,
+        cluster,
+        prepared.issues,
+        cas=prepared.cas,
+        needed=prepared.hosts,
+        clock=lambda: moment,
+        today=clock.now,
+    )
     renderer = Renderer(cluster, "", resources.template_text, births(decision.members))
     images = image_entries(pack.described(archives))
     before = going(decision.before) if decision.before else cluster

@@ -17,7 +17,7 @@ from bundlegen.pki.certinfo import CertInfo, describe
 from bundlegen.pki.history import Change, Member
 from bundlegen.pki.store import Issued
 from bundlegen.record.make import Setting
-from bundlegen.record.schema import Edit
+from bundlegen.record.schema import Edit, ca_round
 from bundlegen.spec.model import Cluster, Host
 from bundlegen.system import resources
 
@@ -97,6 +97,7 @@ def position(decision: Decision, host: str, hosts: Sequence[str]) -> Position:
         members_before=tuple((each.name, each.address) for each in members),
         replaced=next(iter(decision.replaced), ""),
         removes=gone if takes_out else (),
+        ca_round=decision.ca_round,
     )
 
 
@@ -113,6 +114,7 @@ def setting(decision: Decision, hosts: Sequence[str]) -> Setting:
         births=births(decision.members),
         positions={host: position(decision, host, hosts) for host in hosts},
         ran=frozenset(host for host, change in last.items() if change and host in decision.earlier.ran(change)),
+        ca_round=ca_round(decision.ca_round),
         differences=tuple(Edit(field=each.field, old=each.old, new=each.new) for each in decision.differences),
     )
 

@@ -14,18 +14,20 @@ from bundlegen.change.differing import differing
 from bundlegen.change.plans import births
 from bundlegen.errors import ConflictError, UsageError
 from bundlegen.operations.operation import Situation
-from bundlegen.pki.history import History
+from bundlegen.pki.cas import BEGINNING, Cas
+from bundlegen.pki.history import Change, History
 from bundlegen.spec.model import Cluster
 from bundlegen.system import resources
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """``hosts``: who gets a bundle, in order. ``issues``: by host, the issue of its certificates."""
+    """``hosts``: who gets a bundle, in order. ``issues``: by host, the issue of its certificates. ``cas``: the CAs."""
 
     decision: Decision
     hosts: tuple[str, ...]
     issues: Mapping[str, int]
+    cas: Cas = BEGINNING
 
     @property
     def going(self) -> tuple[str, ...]:
@@ -52,30 +54,40 @@ def prepare(history: History, wanted: Cluster, where: Where, name: str | None, b
     if decided.before is not None:
         felt = differing(decided.before, decided.cluster, births(decided.members), resources.template_text)
     unused = {host.name: decided.earlier.unused_issue(host.name) for host in decided.cluster.hosts}
-    situation = Situation(decided.before, decided.cluster, felt, decided.issues, unused=unused, by=by)
+    situation = Situation(decided.before, decided.cluster, felt, decided.issues, unused=unused, by=by, cas=decided.cas)
     hosts = decided.operation.hosts(situation)
     if not hosts and history.newest is not None:
         return _again(deciding.again(history, history.newest, wanted))
-    return Prepared(decided, hosts, decided.operation.issues(situation))
+    return Prepared(decided, hosts, decided.operation.issues(situation), _cas(decided, situation))
 
 
 def prepare_asked(
-    history: History, wanted: Cluster, where: Where, asked: Asked, choose: Choose, now: datetime
+    history: History,
+    wanted: Cluster,
+    where: Where,
+    asked: Asked,
+    choose: Choose,
+    now: datetime,
+    finished: Callable[[Change], bool] = lambda _change: True,
 ) -> Prepared:
     """The change that is asked for by name; the newest again where it was made just now, for these hosts.
 
-    Raises as :func:`bundlegen.change.decision.asked`, and what ``choose`` raises.
+    But not where it is one of several rounds, and ``finished``: then the next round is asked for. Raises as
+    :func:`bundlegen.change.decision.asked`, and what ``choose`` raises.
     """
-    decided = deciding.asked(history, wanted, where, asked.operation, asked.hosts)
+    decided = deciding.asked(history, wanted, where, asked.operation, asked.hosts, at_once=asked.at_once)
     issues = choose(decided.cluster)
     just = made_just_now(history, issues, asked.operation, now)
-    if just is not None:
+    if just is not None and not (decided.operation.turns_ca and len(just.cas) > 1 and finished(just)):
         return _again(deciding.again(history, just, wanted))
     felt: tuple[str, ...] = ()
     if decided.before is not None and decided.differences:
         felt = differing(decided.before, decided.cluster, births(decided.members), resources.template_text)
-    situation = Situation(decided.before, decided.cluster, felt, decided.issues, issues)
-    return Prepared(decided, decided.operation.hosts(situation), decided.operation.issues(situation))
+    situation = Situation(
+        decided.before, decided.cluster, felt, decided.issues, issues, cas=decided.cas, at_once=asked.at_once
+    )
+    operation = decided.operation
+    return Prepared(decided, operation.hosts(situation), operation.issues(situation), _cas(decided, situation))
 
 
 def _check_by(decided: Decision, by: str) -> None:
@@ -93,4 +105,10 @@ def _check_by(decided: Decision, by: str) -> None:
 
 def _again(decided: Decision) -> Prepared:
     made = decided.made
-    return Prepared(decided, tuple(made.hosts) if made else (), made.issues if made else {})
+    if made is None:
+        return Prepared(decided, (), {})
+    return Prepared(decided, tuple(made.hosts), made.issues, Cas(made.cas, made.number))
+
+
+def _cas(decided: Decision, situation: Situation) -> Cas:
+    return Cas(decided.operation.cas(situation), decided.number)

@@ -17,7 +17,8 @@ from bundlegen.pki.history import Change
 class Options:
     """How to build. ``change``: which change to make again; None: the next one. ``asked``: the next one is of this
     operation; None: of that which the specification leads to. ``existing``: only with a store that is there already.
-    ``source_date``: however far SOURCE_DATE_EPOCH is. ``by``: the host that takes out members that are gone."""
+    ``source_date``: however far SOURCE_DATE_EPOCH is. ``by``: the host that takes out members that are gone. ``now``:
+    another CA in one round."""
 
     output: Path
     pki: Path
@@ -33,6 +34,7 @@ class Options:
     asked: Asked | None = None
     existing: bool = False
     by: str = ""
+    now: bool = False
 
     @property
     def shape(self) -> history.Options:
@@ -45,6 +47,7 @@ class Options:
             extension=self.attachments.extension,
             signed=self.sign_key is not None,
             by=self.by,
+            now=self.now or (self.asked is not None and self.asked.at_once),
         )
 
 
@@ -65,6 +68,7 @@ def as_made(options: Options, change: Change) -> Options:
         shared_images=made.shared_images,
         attachments=parts.Attachments(made.split, made.extension),
         by=made.by,
+        now=made.now,
     )
 
 
@@ -86,5 +90,7 @@ def _words(made: history.Options) -> Iterator[str]:
         yield f"--extension {made.extension}"
     if made.by:
         yield f"--by {made.by}"
+    if made.now:
+        yield "--now"
     if made.signed:
         yield "--sign-key"

@@ -15,9 +15,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from bundlegen.errors import StoreError, UsageError
-from bundlegen.pki import changes, ledger, pairs, store_json
+from bundlegen.pki import authorities, changes, ledger, pairs, store_json
 from bundlegen.pki.catalog import host_requests
-from bundlegen.pki.compare import DamagedError, read_certificate
+from bundlegen.pki.compare import DamagedError, read_chain
 from bundlegen.pki.files import check_folder, check_shared_folder, failing_as, read_private
 from bundlegen.pki.history import Change, History, Receipt
 from bundlegen.pki.issue import digest_under
@@ -75,8 +75,10 @@ def _read(store: Path, name: str) -> ClusterStatus:
     about = store_json.read(store / pairs.STORE_JSON, name)
     if about is None:
         raise StoreError(f"{store / pairs.STORE_JSON} is missing", hint=_BACKUP)
-    ca_expiry = None if about.ca_external else _end(store / pairs.CA_FOLDER / pairs.CA_FILES[0])
     newest = history.newest
+    cas = (about.ca_fingerprint,) if newest is None else newest.cas
+    places = (authorities.certificate_path(store, about, each) for each in cas)
+    ca_expiry = min((_end(each) for each in places if each is not None), default=None)
     if newest is None:
         return ClusterStatus(name, ca_expiry=ca_expiry, hosts=tuple(_of_the_ledger(store)))
     return ClusterStatus(
@@ -157,7 +159,7 @@ def _of_the_ledger(store: Path) -> Iterator[HostStatus]:
 def _end(path: Path) -> datetime:
     """When the certificate at ``path`` ends. Raises StoreError where it is damaged or missing."""
     try:
-        return read_certificate(read_private(path)).not_valid_after_utc
+        return read_chain(read_private(path))[0].not_valid_after_utc
     except FileNotFoundError:
         raise StoreError(f"{path} is missing", hint=_BACKUP) from None
     except DamagedError as error:

@@ -51,6 +51,7 @@ class Arguments:
     change_name: str | None
     existing: bool
     by: str
+    now: bool
     change: Path
     receipts: tuple[Path, ...]
     metrics: Path | None
@@ -96,6 +97,7 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         change_name=found.get("--change"),
         existing=bool(found.get("--existing")),
         by=found.get("--by") or "",
+        now=bool(found.get("--now")),
         change=Path(found.get("CHANGE") or ""),
         receipts=tuple(map(Path, found.get("RECEIPT") or ())),
         metrics=_path(found.get("--metrics")),

@@ -16,6 +16,7 @@ from bundlegen.change.build import Built
 from bundlegen.change.shape import Options
 from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK
+from bundlegen.pki import ledger
 from bundlegen.system.console import Console
 from bundlegen.system.text import size, table
 
@@ -81,6 +82,7 @@ def _data(built: Built) -> dict[str, Any]:
         "written": built.written,
         "madeBy": built.kept or __version__,
         "operation": decision.operation.name,
+        "caRound": decision.ca_round,
         "differences": [{"field": each.field, "old": each.old, "new": each.new} for each in decision.differences],
         "issued": list(built.issued),
         "warnings": list(built.warnings),
@@ -96,7 +98,9 @@ def _what(built: Built) -> list[str]:
         return []
     lines = [f"Change {decision.name} of {decision.cluster.name}, after {newest.name}:"]
     if decision.operation.by_name:
-        lines.append(f"  {decision.operation.name} {', '.join(each.plan.host for each in built.bundles)}")
+        lines.append(
+            f"  {decision.operation.name} {', '.join(each.plan.host for each in built.bundles)}{_round(built)}"
+        )
     lines += [f"  {each}" for each in decision.differences]
     spared = [
         host.name for host in decision.cluster.hosts if host.name not in {each.plan.host for each in built.bundles}
@@ -105,6 +109,11 @@ def _what(built: Built) -> list[str]:
         why = "nothing is asked for there" if decision.operation.by_name else "nothing is different there"
         lines.append(f"  no bundle for {', '.join(spared)}: {why}")
     return [*lines, ""]
+
+
+def _round(built: Built) -> str:
+    which = built.decision.ca_round
+    return {"": "", "now": ", all at once"}.get(which, f", round {which} of 2")
 
 
 def _day(moment: datetime) -> str:
@@ -131,12 +140,14 @@ def _built(built: Built) -> list[str]:
         f"  (cd {shlex.quote(folder)} && sha256sum -c {layout.SUMS})",
     ]
     beside = f" {shlex.quote(str(built.folder / layout.SHARED_IMAGES))}" if shared else ""
+    confirmed = built.decision.operation.confirms.get(built.decision.ca_round, "")
+    words = f" -- {confirmed}" if confirmed else ""
     width = max(len(host.bundle) for host in hosts)
     for host in hosts[:_SHOWN_HOSTS]:
         file = shlex.quote(str(built.folder / host.bundle))
         by_stick = f"# or carry {'both' if shared else 'it'} on a stick"
         lines.append(f"  scp {file}{beside} root@{bracketed(host.address)}:    {by_stick}")
-        lines.append(f"  on {host.name}:  sh {host.bundle.ljust(width)}    # as root")
+        lines.append(f"  on {host.name}:  sh {host.bundle.ljust(width)}{words}    # as root")
     if len(hosts) > _SHOWN_HOSTS:
         lines.append(f"  … and so on for the other {len(hosts) - _SHOWN_HOSTS} hosts")
     return lines
@@ -149,7 +160,7 @@ def _secrecy(built: Built) -> str:
 
 
 _SHOWN_HOSTS = 7
-_PLAINLY_NEW = (": new", ": renewed")
+_PLAINLY_NEW = tuple(f": {each}" for each in (ledger.FIRST, ledger.RENEWED, ledger.OTHER_CA))
 
 
 def _issued(sentences: tuple[str, ...]) -> list[str]:
@@ -157,5 +168,5 @@ def _issued(sentences: tuple[str, ...]) -> list[str]:
     plain = [sentence for sentence in sentences if sentence.endswith(_PLAINLY_NEW)]
     told = [f"issued {sentence}" for sentence in sentences if not sentence.endswith(_PLAINLY_NEW)]
     if len(plain) <= 1:
-        return [f"issued {sentence.rpartition(': ')[0]}" for sentence in plain] + told
+        return [f"issued {sentence.partition(': ')[0]}" for sentence in plain] + told
     return [f"issued {len(plain)} certificates and their keys", *told]

@@ -95,6 +95,15 @@ PAGES: Final = {
             _ASKED,
         ),
         Page(
+            "rotate-ca",
+            "SPEC",
+            "go over to another CA: the next of two rounds",
+            "The first call makes a new CA, and bundles with certificates of it that members accept which trust the "
+            "old one; nothing restarts. The second call makes bundles after which hosts trust the new CA alone; etcd "
+            "is restarted once, host by host. What control planes need between the two is in the change's folder.",
+            ("--now", *_ASKED),
+        ),
+        Page(
             "withdraw",
             "SPEC",
             "take back the newest change, which no host has run",

@@ -22,7 +22,8 @@ class Situation:
     certificates have; absent: 0, the first. ``asked``: by host that is asked for by name, the number of an issue that
     was never used; empty where the operation is found out from the specification. ``unused``: by host that comes, the
     number of an issue that was never used. ``by``: the host that takes out those that are gone; empty: they do so
-    themselves.
+    themselves. ``cas``: the CAs in force by their fingerprints, what hosts trust first; none before the first change.
+    ``at_once``: it is to be done in one round.
     """
 
     before: Cluster | None
@@ -32,6 +33,8 @@ class Situation:
     asked: Mapping[str, int] = field(default_factory=dict)
     unused: Mapping[str, int] = field(default_factory=dict)
     by: str = ""
+    cas: tuple[str, ...] = ()
+    at_once: bool = False
 
     @property
     def going(self) -> tuple[str, ...]:
@@ -57,7 +60,9 @@ class Operation:
     of this operation that a host skipped; a bundle holds the whole configuration, so most do. ``carrying``: one line
     above the commands that ``build`` prints. ``refusals``: why it must not lead from one cluster to the other: what is
     wrong, and what to do. ``bears_anew``: it is of one host, which may come with another address, and becomes a member
-    anew. ``takes_out``: it takes members out of the cluster.
+    anew. ``takes_out``: it takes members out of the cluster. ``cas``: the CAs in force afterwards; an empty
+    fingerprint: a new one. ``turns_ca``: it leads to another CA, in rounds; ``confirms``: by round, what is confirmed
+    on each host, as options of the bundle.
     """
 
     name: str
@@ -70,6 +75,9 @@ class Operation:
     story: Story
     bears_anew: bool = False
     takes_out: bool = False
+    turns_ca: bool = False
+    confirms: Mapping[str, str] = field(default_factory=dict)
+    cas: Callable[[Situation], tuple[str, ...]] = lambda situation: situation.cas
     refusals: Callable[[Cluster, Cluster], Iterable[tuple[str, str]]] = lambda _before, _after: ()
 
 

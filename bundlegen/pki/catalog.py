@@ -7,7 +7,7 @@ gets, the texts and the tests. It says what kubeadm's ``cmd/kubeadm/app/phases/c
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,7 @@ ETCD_PEER: Final = "etcd-peer"
 ETCD_HEALTHCHECK_CLIENT: Final = "etcd-healthcheck-client"
 APISERVER_ETCD_CLIENT: Final = "apiserver-etcd-client"
 
+CROSS: Final = "etcd-ca-cross"
 CA_NAME: Final = "etcd-ca"
 MASTERS: Final = "system:masters"
 LAST_MINOR_WITH_MASTERS: Final = 28
@@ -153,8 +154,11 @@ class PkiFile:
     private: bool
 
 
-def ca_request(cluster: Cluster) -> CertRequest:
-    """The request for the cluster's own CA (kubeadm ``client-go/util/cert NewSelfSignedCACert``: DNS SAN = its CN)."""
+def ca_request(cluster: Cluster, issue: int = 0) -> CertRequest:
+    """The request for the cluster's own CA (kubeadm ``client-go/util/cert NewSelfSignedCACert``: DNS SAN = its CN).
+
+    ``issue``: 0 for the first; for another, the number of the change that makes it.
+    """
     return CertRequest(
         host=None,
         name=CA_SPEC.name,
@@ -168,7 +172,13 @@ def ca_request(cluster: Cluster) -> CertRequest:
         algorithm=cluster.pki.encryption_algorithm,
         validity=cluster.pki.ca_certificate_validity_period,
         margin=cluster.pki.not_before_margin,
+        issue=issue,
     )
+
+
+def cross_request(cluster: Cluster, issue: int, validity: timedelta) -> CertRequest:
+    """The request for the cross certificate of the CA that the change ``issue`` makes."""
+    return replace(ca_request(cluster, issue), name=CROSS, validity=validity)
 
 
 def host_requests(cluster: Cluster, host: Host, issue: int = 0) -> tuple[CertRequest, ...]:

@@ -20,13 +20,21 @@ class DamagedError(ValueError):
 
 def read_certificate(content: bytes) -> x509.Certificate:
     """The certificate in a file that bundlegen wrote: one, PEM, nothing else. Raises DamagedError."""
-    try:
-        certificate = x509.load_pem_x509_certificate(content)
-    except ValueError:
-        raise DamagedError("is not a PEM certificate") from None
-    if certificate_pem(certificate) != content:
+    certificate, *more = read_chain(content)
+    if more:
         raise DamagedError("is not as bundlegen wrote it")
     return certificate
+
+
+def read_chain(content: bytes) -> list[x509.Certificate]:
+    """The certificates in a file that bundlegen wrote: at least one, PEM, nothing else. Raises DamagedError."""
+    try:
+        found = x509.load_pem_x509_certificates(content)
+    except ValueError:
+        raise DamagedError("is not a PEM certificate") from None
+    if not found or b"".join(map(certificate_pem, found)) != content:
+        raise DamagedError("is not as bundlegen wrote it")
+    return found
 
 
 def read_key(content: bytes) -> PrivateKey:
@@ -73,6 +81,11 @@ def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def is_cross(found: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether it has the name and the key of the CA ``issuer``, whoever signed it."""
+    return found.subject == issuer.subject and found.public_key() == issuer.public_key()
 
 
 def belongs_to(key: PrivateKey, certificate: x509.Certificate) -> bool:

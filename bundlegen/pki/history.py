@@ -63,7 +63,7 @@ class Made(_Model):
 
 
 class Options(_Model):
-    """What shaped the change beside the specification. ``split`` is in bytes."""
+    """What shaped the change beside the specification. ``split`` is in bytes; ``now``: a new CA in one round."""
 
     seal: bool = False
     base: bool = False
@@ -72,10 +72,12 @@ class Options(_Model):
     extension: str = ""
     signed: bool = False
     by: str = ""
+    now: bool = False
 
 
 class Change(_Model):
     """One change. ``issues``: by host, the number of the issue of its certificates. ``hosts``: who got a bundle.
+    ``cas``: the CAs in force after it; where they are two, hosts trust the first, and the last one signs.
 
     ``sums``: SHA-256 of its SHA256SUMS.
     """

@@ -36,14 +36,18 @@ _EARLIEST: Final = datetime(1950, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate and its private key: a leaf, or a CA that can sign. The certificate alone tells pairs apart."""
+    """A certificate and its private key: a leaf, or a CA that can sign. The certificates alone tell pairs apart.
+
+    ``chain``: what follows the certificate in its file: nothing, or the cross certificate of its CA.
+    """
 
     certificate: x509.Certificate
     key: PrivateKey = field(repr=False, compare=False)
+    chain: tuple[x509.Certificate, ...] = ()
 
     @property
     def certificate_pem(self) -> bytes:
-        return certificate_pem(self.certificate)
+        return b"".join(map(certificate_pem, (self.certificate, *self.chain)))
 
     @property
     def key_pem(self) -> bytes:

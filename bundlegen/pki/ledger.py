@@ -26,6 +26,7 @@ Entry = Mapping[str, Any]
 
 FIRST: Final = "new"
 RENEWED: Final = "renewed"
+OTHER_CA: Final = "new, under another CA"
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ def explain(request: CertRequest, issuer: x509.Certificate | None, earlier: Entr
             unit = " s" if isinstance(now, int) else ""
             told = "" if what == "CA" else f": {_word(now)}{unit}, was {_word(then)}{unit}"
             differences.append(f"{what} differs from {before}{told}")
+    if differences == [f"CA differs from {before}"]:
+        return OTHER_CA
     if differences:
         return f"new, {'; '.join(differences)}"
     return f"new, {before} is not in the store" if request.issue == earlier.get("issue", 0) else RENEWED

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from bundlegen.errors import StoreError
 from bundlegen.pki.catalog import CertRequest
-from bundlegen.pki.compare import DamagedError, belongs_to, differences, read_certificate, read_key
+from bundlegen.pki.compare import DamagedError, belongs_to, differences, is_cross, read_chain, read_key
 from bundlegen.pki.files import check_folder, failing_as, read_private
 from bundlegen.pki.issue import Pair, request_digest
 
@@ -82,9 +82,9 @@ def has_leaves(store: Path) -> bool:
             return False
 
 
-def find_ca(store: Path) -> Pair | None:
-    """The store's own CA, its two halves fitting; None if there is none. Raises StoreError if it is damaged."""
-    return _find(store / CA_FOLDER, CA_FILES, None, None)
+def find_pair(folder: Path, names: tuple[str, str]) -> Pair | None:
+    """The pair in ``folder``, its two halves fitting; None if there is none. Raises StoreError if it is damaged."""
+    return _find(folder, names, None, None)
 
 
 def find_leaves(
@@ -141,24 +141,26 @@ def _read_pair(
             contents.append(read_private(path, folder=descriptor))
         except FileNotFoundError:
             raise StoreError(f"{path} is missing", hint=remedy(folder, request)) from None
-    certificate = _certificate(paths[0], contents[0], request, issuer)
+    certificate, chain = _certificate(paths[0], contents[0], request, issuer)
     try:
         key = read_key(contents[1])
     except DamagedError as error:
         raise StoreError(f"{paths[1]} {error}", hint=remedy(folder, request)) from None
     if not belongs_to(key, certificate):
         raise StoreError(f"{paths[1]} is not the key of {names[0]} beside it", hint=remedy(folder, request))
-    return Pair(certificate, key)
+    return Pair(certificate, key, chain)
 
 
 def _certificate(
     path: Path, content: bytes, request: CertRequest | None, issuer: x509.Certificate | None
-) -> x509.Certificate:
+) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
     try:
-        certificate = read_certificate(content)
+        certificate, *chain = read_chain(content)
     except DamagedError as error:
         raise StoreError(f"{path} {error}", hint=remedy(path.parent, request)) from None
     wrong = differences(request, certificate, issuer) if request else ()
+    if len(chain) > 1 or any(issuer is None or not is_cross(each, issuer) for each in chain):
+        wrong += ("is followed by a certificate that is not its CA's",)
     if wrong:
         raise StoreError(f"{path} {'; '.join(wrong)}", hint=remedy(path.parent, request))
-    return certificate
+    return certificate, tuple(chain)

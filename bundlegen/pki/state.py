@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from cryptography import x509
+
 from bundlegen.errors import StoreError
-from bundlegen.pki import authority, ledger, pairs, store_json
+from bundlegen.pki import authorities, authority, ledger, pairs, store_json
+from bundlegen.pki.cas import BEGINNING, Cas
 from bundlegen.pki.catalog import ETCD_CA, CertRequest, ca_request, host_requests
-from bundlegen.pki.compare import differences
 from bundlegen.pki.issue import Pair, algorithm_of
 from bundlegen.pki.ledger import Record
 from bundlegen.pki.pairs import Damage
@@ -27,20 +29,20 @@ if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster
 
 SOON: Final = timedelta(days=30)
-_OTHER_STORE: Final = (
-    "a cluster keeps its CA for life: undo the change of pki.ca, or choose another cluster name or --pki folder"
-)
 
 
 @dataclass(frozen=True)
 class State:
     """``about`` and ``signer`` are None where they are still to be made.
 
-    ``found`` holds what fits, in the order asked for.
+    ``trusted``: the CA that hosts trust, and ``cross`` the cross certificate, where that is not the signer. ``found``
+    holds what fits, in the order asked for.
     """
 
     about: About | None
+    trusted: Pair | None
     signer: Pair | None
+    cross: x509.Certificate | None
     requests: tuple[CertRequest, ...]
     found: dict[CertRequest, Pair]
     past: Record
@@ -58,18 +60,21 @@ def read(
     now: datetime,
     issues: Mapping[str, int] = MappingProxyType({}),
     *,
+    cas: Cas = BEGINNING,
     expired: bool = False,
     needed: Container[str] | None = None,
 ) -> State:
     """Everything the store at this path has for the cluster, checked. A store that is not there has nothing.
 
-    ``issues``: by host, the number of the issue of its certificates; absent: the first. ``expired``: those that have
+    ``issues``: by host, the number of the issue of its certificates; absent: the first. ``cas``: which CAs are in
+    force. ``expired``: those that have
     expired are found as well; else they must be valid, but for those of hosts that are not ``needed`` (None: all are).
     Raises StoreError where the store is damaged, expired, or in conflict with the
     specification.
     """
     about = store_json.read(store / pairs.STORE_JSON, cluster.name)
-    signer = _signer(store, cluster, about)
+    force = authorities.read(store, cluster, about, cas)
+    signer = force.signer
     requests = tuple(
         request for host in cluster.hosts for request in host_requests(cluster, host, issues.get(host.name, 0))
     )
@@ -85,7 +90,7 @@ def read(
             hint="restore it from a backup",
         )
     if signer is None:
-        return State(about, None, requests, {}, past, past.warnings)
+        return State(about, force.trusted, None, None, requests, {}, past, past.warnings)
     if not expired:
         authority.check_dates(signer.certificate, _place(store, cluster), now)
     damage = Damage()
@@ -97,61 +102,7 @@ def read(
             damage.add(_expired(pairs.leaf_folder(store, request, signer.certificate), request, pair))
     damage.raise_if_any()
     warnings = (*past.warnings, *_kept(cluster, signer, about), *_worries(found, signer, now))
-    return State(about, signer, requests, found, past, warnings)
-
-
-def _signer(store: Path, cluster: Cluster, about: About | None) -> Pair | None:
-    """The CA to sign with, after every check that it is this store's."""
-    brought = cluster.pki.ca_files
-    folder = store / pairs.CA_FOLDER
-    if about is None:
-        if pairs.has_leaves(store):
-            raise StoreError(f"{store / pairs.STORE_JSON} is missing", hint="restore it from a backup")
-    elif about.ca_external and brought is None:
-        raise StoreError(f"{store} was made with a CA of your own, and the specification names none", hint=_OTHER_STORE)
-    elif not about.ca_external and brought is not None:
-        raise StoreError(f"{store} has a CA of its own, and the specification brings another", hint=_OTHER_STORE)
-    if brought is not None:
-        signer = authority.from_files(Path(brought.certificate), Path(brought.key))
-        if about is None and os.path.lexists(folder):
-            raise StoreError(f"{folder} is there, though the specification brings another CA", hint=_OTHER_STORE)
-        if about is not None and about.ca_fingerprint != signer.fingerprint:
-            raise StoreError(
-                f"{brought.certificate} is another CA than the one {store} was made with", hint=_OTHER_STORE
-            )
-        check_pin(cluster, store, signer.fingerprint)
-        return signer
-    own = pairs.find_ca(store)
-    if own is None:
-        if about is not None:
-            raise StoreError(f"{folder} is missing", hint=pairs.remedy(folder, None))
-        check_pin(cluster, store, None)
-        return None
-    certificate = own.certificate
-    expected = replace(ca_request(cluster), algorithm=algorithm_of(certificate.public_key()) or "none")
-    wrong = differences(expected, certificate, None)
-    if about is not None and about.ca_fingerprint != own.fingerprint:
-        wrong = ("is another CA than the one this store was made with", *wrong)
-    if wrong:
-        raise StoreError(f"{folder / pairs.CA_FILES[0]} {'; '.join(wrong)}", hint=pairs.remedy(folder, None))
-    check_pin(cluster, store, own.fingerprint)
-    return own
-
-
-def check_pin(cluster: Cluster, store: Path, fingerprint: str | None) -> None:
-    """Raises StoreError where the CA of this fingerprint (None: there is none yet) is not the one that is demanded."""
-    wanted = cluster.pki.ca_fingerprint
-    if wanted is None or wanted == fingerprint:
-        return
-    if fingerprint is None:
-        raise StoreError(
-            f"{store} holds no CA, and pki.ca.fingerprint demands the one with the fingerprint {wanted}",
-            hint="bring this cluster's store here, or name its folder with --pki; without the field a new CA is made",
-        )
-    raise StoreError(
-        f"the CA is the one with the fingerprint {fingerprint}, and pki.ca.fingerprint demands {wanted}",
-        hint="name the folder of this cluster's store with --pki, or correct the field",
-    )
+    return State(about, force.trusted, signer, force.cross, requests, found, past, warnings)
 
 
 def _place(store: Path, cluster: Cluster) -> str:

@@ -16,8 +16,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from bundlegen.errors import StoreError
-from bundlegen.pki import changes, pairs, state
+from bundlegen.pki import authorities, changes, pairs, state, store_json
 from bundlegen.pki import entropy as system_entropy
+from bundlegen.pki.cas import BEGINNING, Cas
 from bundlegen.pki.catalog import CertRequest, ca_request, host_requests
 from bundlegen.pki.compare import issue_time
 from bundlegen.pki.entropy import Entropy
@@ -33,9 +34,10 @@ from bundlegen.pki.files import (
     sweep,
 )
 from bundlegen.pki.history import Entry, History
-from bundlegen.pki.issue import Pair, PrivateKey, issue, validity_window
+from bundlegen.pki.issue import Pair, validity_window
 from bundlegen.pki.keys import make_keys
 from bundlegen.pki.ledger import Ledger, append
+from bundlegen.pki.making import Making
 from bundlegen.pki.pairs import Damage
 from bundlegen.pki.state import State
 from bundlegen.pki.store_json import About
@@ -56,12 +58,14 @@ Progress: TypeAlias = Callable[[int, int], None]
 class Issued:
     """Everything the bundles of a cluster need from its store.
 
-    ``leaves`` is by host name and catalogue name; ``issued_at`` says for each host when the newest of its certificates
-    was issued (not back-dated); ``new`` says in words what was issued just now and why; ``warnings`` what people should
-    know.
+    ``ca`` is what hosts trust, and ``signer`` what signs their certificates: the same, unless the cluster is on its way
+    to another CA. ``leaves`` is by host name and catalogue name; ``issued_at`` says for each host when the newest of
+    its certificates was issued (not back-dated); ``new`` says in words what was issued just now and why; ``warnings``
+    what people should know.
     """
 
     ca: Pair
+    signer: Pair
     leaves: Mapping[tuple[str, str], Pair]
     token: str = field(repr=False)
     issued_at: Mapping[str, datetime]
@@ -113,23 +117,25 @@ class Store:
         cluster: Cluster,
         issues: Mapping[str, int] = MappingProxyType({}),
         *,
+        cas: Cas = BEGINNING,
         needed: Container[str] | None = None,
         jobs: int | None = None,
         progress: Progress | None = None,
     ) -> Issued:
         """Everything the specification asks for: what the store has, checked, and what it lacks, issued and kept.
 
-        ``issues``: by host, the number of the issue of its certificates; absent: the first. ``needed``: the hosts
+        ``issues``: by host, the number of the issue of its certificates; absent: the first. ``cas``: which CAs are to
+        be in force. ``needed``: the hosts
         whose certificates must not have expired; None: all. ``jobs`` is how many RSA keys are made at once (default:
         one per core). Nothing of a run that fails is kept.
         Raises StoreError where the store is damaged, expired or in conflict with the specification; OutputError where
         there is no space; UsageError where what is new would have expired.
         """
         now = self._clock()
-        before = state.read(self.path, cluster, now, issues, needed=needed)
+        before = state.read(self.path, cluster, now, issues, cas=cas, needed=needed)
         ledger = Ledger(before.past, now)
         with Intake(self.path) as intake:
-            signer, about, made = self._issue(cluster, before, now, intake, ledger, jobs, progress)
+            signer, about, made = self._issue(cluster, cas, before, now, intake, ledger, jobs, progress)
             for request, pair in before.found.items():
                 ledger.found(request, pair.certificate, signer.certificate)
             if ledger.entries:
@@ -138,7 +144,8 @@ class Store:
                 intake.settle()
         held = before.found | made
         return Issued(
-            ca=signer,
+            ca=before.trusted or signer,
+            signer=signer,
             leaves={(str(request.host), request.name): held[request] for request in before.requests},
             token=cluster.etcd.initial_cluster_token or about.token,
             issued_at=_newest(held),
@@ -146,20 +153,21 @@ class Store:
             warnings=before.warnings,
         )
 
-    def again(self, cluster: Cluster, issues: Mapping[str, int], name: str) -> Issued:
+    def again(self, cluster: Cluster, issues: Mapping[str, int], cas: Cas, name: str) -> Issued:
         """What :meth:`ensure` gave the change ``name`` once. Nothing is issued; what has expired since is given too.
 
         Raises StoreError where any of it is damaged or gone.
         """
         now = self._clock()
-        before = state.read(self.path, cluster, now, issues, expired=True)
-        if before.signer is None or before.about is None or before.missing:
+        before = state.read(self.path, cluster, now, issues, cas=cas, expired=True)
+        if before.signer is None or before.trusted is None or before.about is None or before.missing:
             gone = ", ".join(request.label for request in before.missing[:4])
             raise StoreError(
                 f"{self.path} no longer has what {name} was made with: {gone}", hint="restore it from a backup"
             )
         return Issued(
-            ca=before.signer,
+            ca=before.trusted,
+            signer=before.signer,
             leaves={(str(request.host), request.name): pair for request, pair in before.found.items()},
             token=cluster.etcd.initial_cluster_token or before.about.token,
             issued_at=_newest(before.found),
@@ -182,15 +190,20 @@ class Store:
         """Adds an entry to the history, durably. Raises OutputError where there is no space, else StoreError."""
         changes.append(self.path, (entry,))
 
-    def kept(self, cluster: Cluster, issues: Mapping[str, int], issued: Issued) -> Issued:
+    def kept(self, cluster: Cluster, issues: Mapping[str, int], cas: Cas, issued: Issued) -> Issued:
         """What the store still has of what ``cluster`` once asked for; what is damaged or gone is left out.
 
-        ``issued``: the CA that signed it, and the token.
+        ``cas``: which CAs were in force. ``issued``: the token. Raises StoreError where a CA is damaged or gone.
         """
+        about = store_json.read(self.path / pairs.STORE_JSON, cluster.name)
+        force = authorities.read(self.path, cluster, about, cas)
+        if force.signer is None or force.trusted is None:
+            raise StoreError(f"{self.path} has lost a CA", hint="restore it from a backup")
         requests = [each for host in cluster.hosts for each in host_requests(cluster, host, issues.get(host.name, 0))]
-        found = pairs.find_leaves(self.path, requests, issued.ca.certificate, Damage())
+        found = pairs.find_leaves(self.path, requests, force.signer.certificate, Damage())
         return Issued(
-            ca=issued.ca,
+            ca=force.trusted,
+            signer=force.signer,
             leaves={(str(request.host), request.name): pair for request, pair in found.items()},
             token=issued.token,
             issued_at=_newest(found),
@@ -199,6 +212,7 @@ class Store:
     def _issue(
         self,
         cluster: Cluster,
+        cas: Cas,
         before: State,
         now: datetime,
         intake: Intake,
@@ -207,15 +221,15 @@ class Store:
         progress: Progress | None,
     ) -> tuple[Pair, About, dict[CertRequest, Pair]]:
         """Makes what is missing, the CA and the store's description of itself included, and hands it to ``intake``."""
-        asked = ca_request(cluster)
-        signer, about, missing = before.signer, before.about, before.missing
+        asked = ca_request(cluster, cas.issue)
+        signer, about, missing, cross = before.signer, before.about, before.missing, before.cross
         wanted = missing if signer else (asked, *missing)
         made: dict[CertRequest, Pair] = {}
         refuse_expired(wanted, now, self._today())
+        making = Making(self.path, self._entropy, now, intake, ledger)
         with closing(make_keys([request.algorithm for request in wanted], self._entropy, jobs)) as keys:
             if signer is None:
-                signer = self._make_ca(asked, next(keys), now, intake)
-                ledger.issued(asked, signer.certificate, None)
+                signer, cross = making.ca(asked, next(keys), cluster, before.trusted)
             elif cluster.pki.ca_files is None:
                 ledger.found(asked, signer.certificate, None)
             if about is None:
@@ -224,23 +238,11 @@ class Store:
             for request in missing:
                 validity_window(request, now, signer.certificate)
             for request, key in zip(missing, keys, strict=False):
-                made[request] = self._make_leaf(request, key, signer, now, intake)
+                made[request] = making.leaf(request, key, signer, cross)
                 ledger.issued(request, made[request].certificate, signer.certificate)
                 if progress is not None:
                     progress(len(made), len(missing))
         return signer, about, made
-
-    def _make_ca(self, request: CertRequest, key: PrivateKey, now: datetime, intake: Intake) -> Pair:
-        made = Pair(issue(request, key=key, serial=self._entropy.new_serial(), issued_at=now), key)
-        intake.add_folder(self.path / pairs.CA_FOLDER, pairs.files(made, pairs.CA_FILES))
-        return made
-
-    def _make_leaf(self, request: CertRequest, key: PrivateKey, issuer: Pair, now: datetime, intake: Intake) -> Pair:
-        serial = self._entropy.new_serial()
-        made = Pair(issue(request, key=key, serial=serial, issued_at=now, issuer=issuer), key)
-        place = pairs.leaf_folder(self.path, request, issuer.certificate)
-        intake.add_folder(place, pairs.files(made, pairs.LEAF_FILES))
-        return made
 
     def _describe(self, cluster: Cluster, signer: Pair, asked: CertRequest, now: datetime) -> About:
         external = cluster.pki.ca_files is not None

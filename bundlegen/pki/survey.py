@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bundlegen.errors import StoreError, UsageError
-from bundlegen.pki import pairs, state, store_json
+from bundlegen.pki import authorities, changes, pairs, state, store_json
+from bundlegen.pki.cas import BEGINNING, Cas
 from bundlegen.pki.catalog import CertRequest, ca_request
 from bundlegen.pki.files import check_folder
 from bundlegen.pki.issue import validity_window
@@ -39,7 +40,9 @@ def demand(pki_root: Path, cluster: Cluster, *, existing: bool) -> None:
     path = pki_root / cluster.name
     about = store_json.read(path / pairs.STORE_JSON, cluster.name)
     if about is not None or cluster.pki.ca_files is None:
-        state.check_pin(cluster, path, None if about is None else about.ca_fingerprint)
+        newest = None if about is None else changes.read(path).newest
+        known = () if about is None else (about.ca_fingerprint,)
+        authorities.check_pin(cluster, path, known if newest is None else newest.cas)
     if about is None and existing:
         raise StoreError(f"there is no store in {path}", hint="name the folder of this cluster's store with --pki")
 
@@ -49,6 +52,7 @@ def survey(
     cluster: Cluster,
     issues: Mapping[str, int] = MappingProxyType({}),
     *,
+    cas: Cas = BEGINNING,
     needed: Container[str] | None = None,
     clock: Callable[[], datetime] = system_clock.dated,
     today: Callable[[], datetime] | None = None,
@@ -60,9 +64,9 @@ def survey(
     path, now = pki_root / cluster.name, clock()
     if os.path.lexists(path):
         check_folder(path)
-    before = state.read(path, cluster, now, issues, needed=needed)
+    before = state.read(path, cluster, now, issues, cas=cas, needed=needed)
     ledger = Ledger(before.past, now)
-    asked = ca_request(cluster)
+    asked = ca_request(cluster, cas.issue)
     refuse_expired(before.missing if before.signer else (asked, *before.missing), now, (today or clock)())
     if before.signer is None:
         validity_window(asked, now)

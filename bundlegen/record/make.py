@@ -29,7 +29,7 @@ class Setting:
     ``after``: the name of the change before, and ``before`` the cluster as that one left it. ``births``: with what each
     member was started first, by name; the others are of a new cluster's. ``positions``: by host, where its bundle
     stands. ``ran``: the hosts of which a receipt says that they ran the change before theirs. ``differences``: what
-    the specification says otherwise.
+    the specification says otherwise. ``ca_round``: which round of another CA it is.
     """
 
     change: str = layout.FIRST_CHANGE
@@ -41,6 +41,7 @@ class Setting:
     positions: Mapping[str, Position] = field(default_factory=dict)
     ran: frozenset[str] = frozenset()
     differences: tuple[schema.Edit, ...] = ()
+    ca_round: schema.CaRound = ""
 
 
 FIRST_DAY = Setting()
@@ -92,6 +93,7 @@ def change(
         sealed=sealed,
         ca=authorities[0],
         cas=authorities,
+        ca_round=setting.ca_round,
         members_before=() if before is None else _members(before, setting),
         members=_members(cluster, setting),
         differences=setting.differences,

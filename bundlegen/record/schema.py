@@ -17,6 +17,7 @@ from bundlegen.pki.certinfo import CertInfo
 from bundlegen.system.text import stamp
 
 Sum: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, hexadecimal")]
+CaRound: TypeAlias = Literal["", "1", "2", "now"]
 Moment: TypeAlias = Annotated[
     AwareDatetime,
     PlainSerializer(stamp, return_type=str, when_used="json"),
@@ -228,7 +229,10 @@ class Change(_Model):
     signed: bool = Field(description="SHA256SUMS.sig signs SHA256SUMS")
     sealed: bool = Field(description="the keys in the bundles are encrypted")
     ca: Certificate = Field(description="the CA that the certificates in these bundles are signed by")
-    cas: tuple[Certificate, ...] = Field(default=(), description="the CAs that members trust afterwards; empty: ca")
+    cas: tuple[Certificate, ...] = Field(
+        default=(), description="those in force, the one that signs first, the one that hosts trust last; empty: ca"
+    )
+    ca_round: CaRound = Field(default="", description="of another CA; now: all at once; empty: it stays")
     members_before: tuple[Member, ...] = Field(default=(), description="empty: there was no cluster")
     members: tuple[Member, ...] = Field(default=(), description="of the cluster afterwards; empty: the hosts, all new")
     differences: tuple[Edit, ...] = Field(default=(), description="in the specification, from the change before")
@@ -255,3 +259,8 @@ def json_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Change.model_json_schema(mode="validation"),
     }
+
+
+def ca_round(word: str) -> CaRound:
+    """The word, which bundle.conf has for a round, as the record has it; empty for any other."""
+    return next((each for each in ("1", "2", "now") if each == word), "")

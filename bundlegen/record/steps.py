@@ -33,8 +33,11 @@ def sums_check(names: Sequence[str]) -> str:
     return " && ".join(f"grep '  {name}$' {layout.SUMS} | sha256sum -c" for name in dotted)
 
 
-def before(change: Change) -> tuple[Block, ...]:
-    """On every host that takes part, before the first bundle is run: is it ours, and would it install?"""
+def before(change: Change, words: str = "") -> tuple[Block, ...]:
+    """On every host that takes part, before the first bundle is run: is it ours, and would it install?
+
+    ``words``: options for the preflight, with a space before each.
+    """
     beside = f" its own bundle, `{change.images.file}`" if change.images else " its own bundle"
     blocks: list[Block] = [
         Paragraph(
@@ -66,15 +69,19 @@ def before(change: Change) -> tuple[Block, ...]:
         blocks.append(
             Command(
                 f"On {host.name}, as root, {HERE}",
-                f"sh {host.bundle} -- preflight",
+                f"sh {host.bundle} -- preflight{words}",
                 ("…", "This host is ready for this bundle. Nothing was changed."),
             )
         )
     return tuple(blocks)
 
 
-def runs(change: Change, says: Callable[[Host], tuple[str, ...]]) -> tuple[Block, ...]:
-    """The bundles, one host after the other; ``says`` gives what each prints between its first and its last words."""
+def runs(change: Change, says: Callable[[Host], tuple[str, ...]], words: str = "") -> tuple[Block, ...]:
+    """The bundles, one host after the other; ``says`` gives what each prints between its first and its last words.
+
+    ``words``: options, with a space before each.
+    """
+    given = f" --{words}" if words else ""
     state = layout.state_dir(change.cluster)
     blocks: list[Block] = []
     if change.sealed:
@@ -93,7 +100,7 @@ def runs(change: Change, says: Callable[[Host], tuple[str, ...]]) -> tuple[Block
             *says(host),
             f"Installed. Ask for its health at any time: {layout.HEALTH_COMMAND}",
         )
-        blocks.append(Command(f"On {host.name}, as root, {HERE}", f"sh {host.bundle}", expected))
+        blocks.append(Command(f"On {host.name}, as root, {HERE}", f"sh {host.bundle}{given}", expected))
     blocks.append(
         Paragraph(
             f"Each run leaves a receipt in `{state}/receipts/` on its host: attach it to the ticket. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, starmap
 
 from bundlegen import layout
 from bundlegen.record.blocks import Table
@@ -92,14 +92,18 @@ def bundle_files(caption: str, files: Sequence[File]) -> Table:
 def certificates(change: Change) -> tuple[Table, ...]:
     """Every certificate: the CA's once, then each host's own."""
     head = ("Certificate", "Subject", "Names", "Valid", "SHA-256 fingerprint")
-    tables = [
-        Table("Certificate authority", head, tuple(_row("etcd/ca.crt", each) for each in change.cas or (change.ca,)))
-    ]
+    tables = [Table("Certificate authority", head, tuple(starmap(_row, _authorities(change))))]
     for host in change.hosts:
         own = [each for each in host.certificates if not each.ca]
         rows = tuple(_row(short(each.path), each) for each in own)
         tables.append(Table(f"{host.name}: certificates", head, rows, bulky=True))
     return tuple(tables)
+
+
+def _authorities(change: Change) -> list[tuple[str, Certificate]]:
+    """The CAs in force. The one that hosts trust is in the file; the new one signs, and is there in the next round."""
+    cas = change.cas or (change.ca,)
+    return [("etcd/ca.crt" if each is cas[-1] else "the new CA", each) for each in cas]
 
 
 def short(path: str) -> str:
@@ -109,7 +113,9 @@ def short(path: str) -> str:
 
 def validity(change: Change) -> list[tuple[str, datetime, datetime]]:
     """The certificates by when they are valid: (whose, from, to), the CA first, equal ones of a host together."""
-    rows = [("CA", change.ca.not_before, change.ca.not_after)]
+    cas = change.cas or (change.ca,)
+    called = ["CA"] if len(cas) == 1 else ["new CA", "old CA"]
+    rows = [(name, each.not_before, each.not_after) for name, each in zip(called, cas, strict=True)]
     for host in change.hosts:
         own = sorted((each.not_after, each.not_before, short(each.path)) for each in host.certificates if not each.ca)
         for (end, start), group in groupby(own, key=lambda each: each[:2]):

@@ -6,25 +6,32 @@ import hashlib
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from bundlegen.pki.certinfo import CertInfo, describe
+from bundlegen.pki.compare import is_cross, signed_by
 
+X509: TypeAlias = x509.Certificate
 _LONGEST: Final = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate, in words, and the fingerprint of its public key."""
+    """A certificate, in words, and the fingerprint of its public key. ``chain``: those that follow it in its file."""
 
-    x509: x509.Certificate
+    x509: X509
     info: CertInfo
     key_fingerprint: str
-    alone: bool
-    """Whether the file holds this certificate and nothing else."""
+    chain: tuple[X509, ...]
+    pure: bool
+    """Whether the file holds certificates and nothing else."""
+
+    def followed_by(self, ca: X509) -> bool:
+        """Whether the cross certificate of the CA that signed it follows, which ``ca`` has signed or is."""
+        return len(self.chain) == 1 and (signed_by(self.chain[0], ca) or is_cross(self.chain[0], ca))
 
 
 @lru_cache(maxsize=4096)
@@ -35,14 +42,14 @@ def certificate(pem: bytes) -> Certificate:
         # What the library only warns of (a negative serial number) is nothing bundlegen issues.
         warnings.simplefilter("error")
         try:
-            found = x509.load_pem_x509_certificate(pem)
+            found, *chain = x509.load_pem_x509_certificates(pem)
             info = describe(pem)
             public = found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            alone = found.public_bytes(Encoding.PEM) == pem
+            pure = b"".join(each.public_bytes(Encoding.PEM) for each in (found, *chain)) == pem
         # The parsers raise more kinds of errors than they document.
         except Exception as error:
             raise ValueError("not a certificate that can be read") from error
-    return Certificate(found, info, hashlib.sha256(public).hexdigest(), alone)
+    return Certificate(found, info, hashlib.sha256(public).hexdigest(), tuple(chain), pure)
 
 
 @lru_cache(maxsize=4096)

@@ -148,9 +148,10 @@ def _pki(bundle: Bundle, made: Remade) -> Iterator[str]:
         except ValueError as error:
             yield f"{path} is {error}"
             continue
-        if not found[path].alone:
-            yield f"{path} holds more than one certificate, or something else"
+        if not found[path].pure:
+            yield f"{path} holds something else than certificates"
     ca = found.get(CA_CERTIFICATE)
+    yield from (f"{path} {wrong}" for path, each in found.items() for wrong in _following(each, ca, bundle))
     if ca is not None:
         yield from (f"{CA_CERTIFICATE} {wrong}" for wrong in _ca(ca, made))
         if CA_KEY in bundle.destinations:
@@ -159,8 +160,20 @@ def _pki(bundle: Bundle, made: Remade) -> Iterator[str]:
         path = layout.pki_path(f"{request.base_name}.crt")
         if path in found:
             if ca is not None:
-                yield from (f"{path} {wrong}" for wrong in differences(request, found[path].x509, ca.x509))
+                issuer = found[path].chain[0] if found[path].chain else ca.x509
+                yield from (f"{path} {wrong}" for wrong in differences(request, found[path].x509, issuer))
             yield from _key(bundle, layout.pki_path(f"{request.base_name}.key"), found[path])
+
+
+def _following(each: certs.Certificate, ca: certs.Certificate | None, bundle: Bundle) -> Iterator[str]:
+    """What follows a certificate in its file: nothing, or the cross certificate of the CA that signed it."""
+    if each is ca:
+        if each.chain:
+            yield "holds more than one certificate"
+    elif ca is not None and each.chain and not each.followed_by(ca.x509):
+        yield "is followed by a certificate that does not lead to this bundle's CA"
+    elif bundle.conf["CA_ROUND"] == "1" and not each.chain:
+        yield "is not followed by the cross certificate, without which members that trust the old CA would refuse it"
 
 
 def _ca(ca: certs.Certificate, made: Remade) -> Iterator[str]:

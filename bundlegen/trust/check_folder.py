@@ -24,7 +24,7 @@ from bundlegen.trust.finding import Finding
 from bundlegen.trust.remade import CA_CERTIFICATE, Remade
 from bundlegen.trust.small_file import small_file
 
-_SUM_LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_+@][A-Za-z0-9._+@-]*)", re.ASCII)
+_SUM_LINE: Final = re.compile(r"([0-9a-f]{64})  ((?:control-plane/)?[A-Za-z0-9_+@][A-Za-z0-9._+@-]*)", re.ASCII)
 _FILES_MAX: Final = 100_000
 UNSUMMED: Final = (layout.SUMS, layout.SIGNATURE)
 
@@ -113,10 +113,16 @@ def _covered(folder: Path, sums: Sums) -> Iterator[Finding]:
             if count > _FILES_MAX:
                 yield Finding(str(folder), "holds more files than any change")
                 return
-            if each.name not in sums.files and each.name not in UNSUMMED:
+            if each.name == layout.CONTROL_PLANE and each.is_dir(follow_symlinks=False):
+                yield from (Finding(name, f"is not in {layout.SUMS}") for name in _inside(folder) - sums.files.keys())
+            elif each.name not in sums.files and each.name not in UNSUMMED:
                 yield Finding(each.name, f"is not in {layout.SUMS}")
             elif each.is_symlink():
                 yield Finding(each.name, "is a symbolic link")
+
+
+def _inside(folder: Path) -> set[str]:
+    return {f"{layout.CONTROL_PLANE}/{path.name}" for path in (folder / layout.CONTROL_PLANE).iterdir()}
 
 
 def _together(found: list[Bundle]) -> Iterator[Finding]:

@@ -21,13 +21,13 @@ from bundlegen.bundle.finished import Packed, Part, Shared
 from bundlegen.bundle.member import Birth
 from bundlegen.errors import UsageError, VerificationError
 from bundlegen.pki.certinfo import CertInfo
-from bundlegen.record import make, reading
+from bundlegen.record import make, reading, schema
 from bundlegen.record.schema import Change, Compared, Member
 from bundlegen.system.files import file_sum, opened
-from bundlegen.trust import certs, compare, documents, known
+from bundlegen.trust import certs, compare, documents, known, rotation
 from bundlegen.trust.bundle import Bundle
 from bundlegen.trust.finding import Finding
-from bundlegen.trust.remade import CA_CERTIFICATE, Remade
+from bundlegen.trust.remade import Remade
 from bundlegen.trust.small_file import small_file
 
 DOCUMENTS: Final = (layout.RECORD, layout.RECORD_MARKDOWN, layout.RECORD_HTML, layout.RECORD_CALENDAR)
@@ -90,6 +90,7 @@ def faults(
         yield Finding(layout.RECORD, str(error))
         return
     yield from (wrong := list(_differing(given, again)))
+    yield from rotation.faults(folder, sums, [bundle for bundle, _ in made], given)
     if again != own:
         yield from documents.faults(folder, sums, again, None if wrong else content)
     if finished and (given.compared_with or given.differences) and again.compared_with is given.compared_with:
@@ -101,7 +102,7 @@ def _strays(sums: Mapping[str, str], bundles: Sequence[Made]) -> Iterator[Findin
     """What is in no change: each file is a bundle, a part of one, the images of all, or one of the documents."""
     wholes = [*(bundle.path.name for bundle, _ in bundles), layout.SHARED_IMAGES]
     part = re.compile(f"(?:{'|'.join(map(re.escape, wholes))}){_PART}", re.ASCII)
-    known = (*DOCUMENTS, layout.RECORD_ANNEX)
+    known = (*DOCUMENTS, layout.RECORD_ANNEX, *rotation.wanted([bundle for bundle, _ in bundles]))
     for name in sorted(sums):
         if name not in known and not name.endswith(layout.BUNDLE_SUFFIX) and not part.fullmatch(name):
             yield Finding(name, "is no file of a change")
@@ -131,7 +132,7 @@ def _again(
             _packed(folder, sums, *each, given=host.files, finished=finished)
             for each, host in zip(ordered, given.hosts, strict=True)
         ],
-        [_described(first.content(CA_CERTIFICATE))],
+        rotation.cas(first, given),
         known.own_installer(),
         _versions(first, given),
         issued_at=max(datetime.fromtimestamp(int(bundle.conf["ISSUED_AT"]), UTC) for bundle, _ in ordered),
@@ -170,6 +171,7 @@ def _setting(ordered: Sequence[tuple[Bundle, Remade]], given: Change) -> make.Se
         },
         ran=frozenset() if begins else frozenset(host.name for host in given.hosts if host.after_ran),
         differences=() if begins else given.differences,
+        ca_round=schema.ca_round(conf["CA_ROUND"]),
     )
 
 

@@ -77,6 +77,7 @@ def _certificates(old: Side, new: Side) -> Iterator[Difference]:
             "usages": (" ".join(before.info.usages), " ".join(after.info.usages)),
             "key algorithm": (before.info.algorithm, after.info.algorithm),
             "issuer": (before.info.issuer, after.info.issuer),
+            "cross certificate": (_followed(before), _followed(after)),
             "valid from": (stamp(before.info.not_before), stamp(after.info.not_before)),
             "expiry": (stamp(before.info.not_after), stamp(after.info.not_after)),
         }
@@ -86,6 +87,10 @@ def _certificates(old: Side, new: Side) -> Iterator[Difference]:
                 yield _difference(f"{name}, {what}", was, is_)
         if before.key_fingerprint != after.key_fingerprint:
             yield _difference(f"{name}, key", before.key_fingerprint, after.key_fingerprint)
+
+
+def _followed(each: certs.Certificate) -> str:
+    return ", ".join(f"serial {cross.serial_number:x}, by {cross.issuer.rfc4514_string()}" for cross in each.chain)
 
 
 def _certificate(bundle: Side, path: str) -> certs.Certificate | None:

@@ -117,7 +117,8 @@ def _position(bundle: Bundle) -> Position:
     members = tuple(_pair(each) for each in conf["MEMBERS_BEFORE"].split(" ") if each)
     after, required, replaced = conf["AFTER_CHANGE"], conf["REQUIRED_CHANGE"], conf["REPLACED"]
     removes = tuple(conf["REMOVES"].split())
-    found = Position(conf["CHANGE"], number, operation, after, required, members, replaced, removes)
+    turn = conf["CA_ROUND"]
+    found = Position(conf["CHANGE"], number, operation, after, required, members, replaced, removes, turn)
     known = table.named(operation)
     if known is None:
         raise ValueError(f"{layout.CONF} names an operation that this bundlegen does not know: {operation}")
@@ -125,6 +126,8 @@ def _position(bundle: Bundle) -> Position:
         raise ValueError(f"{layout.CONF} names a host to be replaced that cannot be: {replaced or 'none'}")
     if removes and not (known.takes_out and set(removes) < dict(members).keys()):
         raise ValueError(f"{layout.CONF} names members to be taken out that cannot be: {' '.join(removes)}")
+    if not bundle.is_base and bool(turn) != known.turns_ca:
+        raise ValueError(f"{layout.CONF} names a round of another CA that cannot be: {turn or 'none'}")
     if found.change != layout.change_name(number, operation):
         raise ValueError(f"{layout.CONF} names a change that is not its number and its operation: {found.change}")
     first, last = (layout.change_number(name) or 0 for name in (found.required, found.after))

@@ -83,6 +83,14 @@ class Cluster:
         """The same cluster, with the bundles that replace this host's member."""
         return self._next("replace", "cluster.yaml", host)
 
+    def rotate_ca(self, *words: str) -> Self:
+        """The same cluster, with the bundles of the next round of another CA; words: more of the command line."""
+        return self._next("rotate-ca", "cluster.yaml", *words)
+
+    def named(self, change: str) -> Self:
+        """The same cluster, with the bundles of this change."""
+        return replace(self, change_name=change)
+
     def take_in(self, hosts: Mapping[str, Host]) -> None:
         """The store takes in what these hosts' newest receipts say of the change."""
         files = []

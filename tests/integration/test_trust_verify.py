@@ -135,7 +135,7 @@ def other(path: str, of: str):
         ),
         (
             lambda _, entries: put(entries, f"{PKI}/etcd/ca.crt", (entries[f"{PKI}/etcd/ca.crt"].content or b"") * 2),
-            f"{PKI}/etcd/ca.crt holds more than one certificate, or something else",
+            f"{PKI}/etcd/ca.crt holds more than one certificate",
         ),
         (
             lambda _, entries: put(entries, layout.INSTALLER, b"#!/bin/bash\nid\n", 0o755),

@@ -76,6 +76,18 @@ def upgrade(name: str = "2-upgrade", image: str = "registry.k8s.io/etcd:3.5.26-0
     return configure(name, **changes)
 
 
+def rotate(turn: str, name: str = "", **changes: Any) -> Payload:
+    """A bundle of this round of another CA, in a cluster of three."""
+    name = name or ("3-rotate-ca" if turn == "2" else "2-rotate-ca")
+    required = "2-rotate-ca" if turn == "2" else "create"
+    changes.setdefault("members", THREE)
+    ca, signer = {"1": ("one", "two"), "2": ("two", "two"), "now": ("two", "")}[turn]
+    changes["conf"] = {"OPERATION": "rotate-ca", "CA_ROUND": turn, **changes.pop("conf", {})}
+    return configure(
+        name, after=required, required=required, etcd_argument="--snapshot-count=10000", ca=ca, signer=signer, **changes
+    )
+
+
 def as_version_0_1_left_it(host: Sandbox) -> None:
     """An installed host, its state rewritten to what version 0.1 would have left.
 

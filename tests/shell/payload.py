@@ -56,9 +56,10 @@ def guard() -> bytes:
 class Authority:
     """A CA and what it signs; ECDSA, because it is quick."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "one") -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "etcd-ca")])
+        common = "etcd-ca" if name == "one" else f"etcd-ca-{name}"
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
         self.certificate = self._sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None), [])
 
     def _sign(self, name, key, constraints, extra, days: float = 365):
@@ -90,6 +91,12 @@ class Authority:
         return pem(self._sign(subject, key, constraints, extra, days)), private(key)
 
 
+def crossed(new: str, old: str) -> bytes:
+    """The CA ``new``, as the CA ``old`` has signed it."""
+    ca, constraints = authority(new), x509.BasicConstraints(ca=True, path_length=None)
+    return pem(authority(old)._sign(ca.name, ca.key, constraints, []))
+
+
 def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
@@ -103,7 +110,7 @@ def private(key: ec.EllipticCurvePrivateKey) -> bytes:
 @cache
 def authority(name: str = "one") -> Authority:
     """The same CA for the same name within a test run."""
-    return Authority()
+    return Authority(name)
 
 
 @dataclass
@@ -114,6 +121,9 @@ class Payload:
     members: dict[str, str] = field(default_factory=lambda: {"infra0": "10.0.0.6"})
     mode: str = "rendered"
     ca: str = "one"
+    signer: str = ""
+    """The CA of the leaves, where that is another one: each is then followed by its cross certificate."""
+
     token: str = "token-1"
     etcd_argument: str = "--snapshot-count=10000"
     conf: dict[str, str] = field(default_factory=dict)
@@ -136,7 +146,8 @@ class Payload:
         self.files[f"{PKI}/etcd/ca.crt"] = ("0644", pem(signer.certificate))
         self.files[f"{PKI}/etcd/ca.key"] = ("0600", private(signer.key))
         for base in ("etcd/server", "etcd/peer", "etcd/healthcheck-client", "apiserver-etcd-client"):
-            certificate, key = leaf(self.ca, base, self.host, self.address, self.days, self.issue)
+            certificate, key = leaf(self.signer or self.ca, base, self.host, self.address, self.days, self.issue)
+            certificate += crossed_once(self.signer, "one") if self.signer else b""
             self.files[f"{PKI}/{base}.crt"] = ("0644", certificate)
             self.files[f"{PKI}/{base}.key"] = ("0600", key)
 
@@ -259,6 +270,9 @@ def image_id(name: str) -> str:
 
 def bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
+
+
+crossed_once = cache(crossed)
 
 
 @cache

@@ -108,7 +108,8 @@ check_openssl() {
     verdict openssl ok "the certificates are tried once the keys are open"
     return 0
   fi
-  text=$(timeout 10 openssl s_client -unix "${HERE}/no-socket" -CAfile "${TLS_FILES[0]}" -cert "${TLS_FILES[1]}" -key "${TLS_FILES[2]}" \
+  with_chain "${TLS_FILES[1]}"
+  text=$(timeout 10 openssl s_client -unix "${HERE}/no-socket" -CAfile "${TLS_FILES[0]}" -cert "${TLS_FILES[1]}" -key "${TLS_FILES[2]}" ${CHAIN[@]+"${CHAIN[@]}"} \
     2>&1 < /dev/null) || true
   use_host_keys
   if [[ ${text} =~ ${reason} ]]; then

@@ -29,7 +29,9 @@ usage() {
     '  --metrics FILE   health: write what was found for node-exporter as well (an absolute path)' \
     '  --output FILE    snapshot: a new file, as an absolute path that ends in .db; otherwise one of the day in' \
     '                   /var/lib/bundlegen/CLUSTER/snapshots' \
-    '  --no-snapshot    install: where a bundle takes a snapshot first (upgrade, remove), take none' \
+    '  --no-snapshot    install: where a bundle takes a snapshot first (upgrade, remove, rotate-ca), take none' \
+    '  --control-planes-ready   second round of another CA: API servers have their new pair' \
+    '  --accept-downtime        another CA at once: the cluster does not serve meanwhile' \
     '  --images FILE    where images.tar.gz is, if this bundle needs it; otherwise looked for beside the bundle, in the' \
     '                   working folder, and in /usr/local/lib/bundlegen' \
     '  --json           health, preflight, hygiene: one JSON document on standard output' \
@@ -134,6 +136,8 @@ parse_arguments() {
         shift
         ;;
       --no-snapshot) SNAPSHOT=no ;;
+      --control-planes-ready) PLANES_READY=yes ;;
+      --accept-downtime) DOWNTIME=yes ;;
       --unlock-file)
         need_value "$@"
         UNLOCK_FILE=$2
@@ -183,6 +187,8 @@ parse_arguments() {
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
   [[ ${COMPARE} == yes || ${ALL_MEMBERS} == yes ]] || bad_usage "--no-hash belongs to health --cluster"
   [[ ${SNAPSHOT} == yes || ${VERB} == install ]] || bad_usage "--no-snapshot belongs to install"
+  [[ ${PLANES_READY} == no || ${VERB} == @(install|preflight|plan) ]] || bad_usage "--control-planes-ready belongs to install"
+  [[ ${DOWNTIME} == no || ${VERB} == @(install|preflight|plan) ]] || bad_usage "--accept-downtime belongs to install"
   [[ -z ${OUTPUT} || ${VERB} == snapshot ]] || bad_usage "--output belongs to snapshot"
   [[ -z ${METRICS_FILE} || ${VERB} == health ]] || bad_usage "--metrics belongs to health"
   ((${#ALLOWED[@]} == 0)) || [[ ${VERB} == hygiene ]] || bad_usage "--allow belongs to hygiene"

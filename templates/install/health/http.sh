@@ -62,13 +62,24 @@ use_host_keys() {
   TLS_FILES=()
 }
 
+CHAIN=() # options of openssl for what follows a certificate in its file
+
+# with_chain FILE: sets CHAIN. Of what is named as a certificate, openssl sends the first one alone.
+with_chain() {
+  local text=''
+  CHAIN=()
+  [[ ! -r $1 ]] || read_text "$1" text
+  [[ ${text} != *'BEGIN CERTIFICATE'*'BEGIN CERTIFICATE'* ]] || CHAIN=(-cert_chain "$1")
+}
+
 # tls ADDRESS: a verified TLS connection to a member's client port; standard input is sent. For the end of a pipe alone: it takes
 # the place of the shell there.
 tls() {
   local pki=${CONF[PKI_DIR]}
+  with_chain "${TLS_FILES[1]:-${pki}/etcd/healthcheck-client.crt}"
   exec timeout "${ASK_SECONDS}" openssl s_client -quiet -connect "$(bracketed "$1"):${CONF[CLIENT_PORT]}" \
     -CAfile "${TLS_FILES[0]:-${pki}/etcd/ca.crt}" -cert "${TLS_FILES[1]:-${pki}/etcd/healthcheck-client.crt}" \
-    -key "${TLS_FILES[2]:-${pki}/etcd/healthcheck-client.key}" -verify_return_error -verify_ip "$1"
+    -key "${TLS_FILES[2]:-${pki}/etcd/healthcheck-client.key}" ${CHAIN[@]+"${CHAIN[@]}"} -verify_return_error -verify_ip "$1"
 }
 
 # client_request ADDRESS METHOD PATH [JSON]: the raw reply of a member's client port, on standard output.

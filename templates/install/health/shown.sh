@@ -4,8 +4,9 @@
 # peer_tls ADDRESS PORT [WORD...]: a TLS connection as a member makes it; what is sent comes from standard input.
 peer_tls() {
   local pki=${CONF[PKI_DIR]}/etcd
+  with_chain "${pki}/peer.crt"
   timeout "${HTTP_SECONDS}" openssl s_client -connect "$(bracketed "$1"):$2" -CAfile "${pki}/ca.crt" \
-    -cert "${pki}/peer.crt" -key "${pki}/peer.key" "${@:3}" 2> /dev/null
+    -cert "${pki}/peer.crt" -key "${pki}/peer.key" ${CHAIN[@]+"${CHAIN[@]}"} "${@:3}" 2> /dev/null
 }
 
 # shown ADDRESS PORT: the certificate that is shown there, valid or not; nothing if none is.

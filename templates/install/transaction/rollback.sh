@@ -21,6 +21,8 @@ do_rollback() {
   fi
   ! gone_up ${chosen[0]:+"${chosen[@]}"} || die "${EXIT_PREFLIGHT}" "${GONE_UP}; nothing was changed" \
     "The way back is a snapshot from before the upgrade."
+  ! turned ${chosen[0]:+"${chosen[@]}"} || die "${EXIT_PREFLIGHT}" "the certificates from before would come back, and these members do not accept them any more:${TURNED}; nothing was changed" \
+    "Undo there first what came after this change."
   must_keep_quorum ${chosen[0]:+"${chosen[@]}"}
   warn_expired ${chosen[0]:+"${chosen[@]}"}
   finish_undo rollback rolled-back "Nothing to roll back: there is nothing on this host that $(by_whom) did." ${chosen[0]:+"${chosen[@]}"}
