@@ -94,6 +94,7 @@ def test_how_it_was_built_is_known(
         "extension": "",
         "signed": False,
         "by": "",
+        "now": False,
     }
     assert entry["options"] == {**plain, **options}
     shutil.rmtree(tmp_path / "out")

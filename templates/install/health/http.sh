@@ -69,7 +69,7 @@ with_chain() {
   local text=''
   CHAIN=()
   [[ ! -r $1 ]] || read_text "$1" text
-  [[ ${text} != *'BEGIN CERTIFICATE'*'BEGIN CERTIFICATE'* ]] || CHAIN=(-cert_chain "$1")
+  [[ ${text} != *'-----BEGIN '*'-----BEGIN '* ]] || CHAIN=(-cert_chain "$1")
 }
 
 # tls ADDRESS: a verified TLS connection to a member's client port; standard input is sent. For the end of a pipe alone: it takes

@@ -92,7 +92,7 @@ shows_new_chain() {
   payload_file "${CONF[PKI_DIR]}/etcd/ca.crt" ca
   for port in "${CONF[CLIENT_PORT]}" "${CONF[PEER_PORT]}"; do
     text=$(peer_tls "$1" "${port}" -CAfile "${ca}" < /dev/null) || true
-    if [[ ${text} != *'BEGIN CERTIFICATE'* ]]; then
+    if [[ ${text} != *'Server certificate'* ]]; then
       NOT_NEW="shows none on port ${port}"
       return 1
     elif [[ ${text} != *'Verify return code: 0 (ok)'* ]]; then
