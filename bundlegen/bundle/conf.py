@@ -133,6 +133,8 @@ KEYS: Final = (
         f"({_NAME}( {_NAME})*)?", lambda of: " ".join(of.position.removes), base="", of_change=True, before=""),
     Key("CA_ROUND", "", "which round of another CA this is (`rotate-ca`): `1`, `2`, or `now`: all at once; empty: none",
         "(1|2|now)?", lambda of: of.position.ca_round, base="", of_change=True, before=""),
+    Key("SNAPSHOT_SHA256", "", "of the snapshot that the cluster begins with (`restore`); empty: none",
+        "([0-9a-f]{64})?", lambda of: of.position.snapshot, base="", of_change=True, before=""),
     Key("CLIENT_PORT", "2379", "", _PORT, lambda of: str(of.cluster.ports.client), told="client port"),
     Key("PEER_PORT", "2380", "", _PORT, lambda of: str(of.cluster.ports.peer), told="peer port"),
     Key("METRICS_PORT", "2381", "", _PORT, lambda of: str(of.cluster.ports.metrics), told="metrics port"),

@@ -21,6 +21,7 @@ class Position:
     have run there, since no later one makes up for it. Both are empty if there is none. ``members_before``: name and
     address of each member that the cluster has before this change. ``replaced``: the host whose member comes anew.
     ``removes``: the members that this bundle takes out, in order. ``ca_round``: which round of another CA it is.
+    ``snapshot``: the SHA-256 of the one that the cluster begins with.
     """
 
     change: str = layout.FIRST_CHANGE
@@ -32,6 +33,7 @@ class Position:
     replaced: str = ""
     removes: tuple[str, ...] = ()
     ca_round: str = ""
+    snapshot: str = ""
 
 
 FIRST = Position()

@@ -40,6 +40,7 @@ PARTS: Final[tuple[str, ...]] = (
     "checks/history.sh",
     "checks/quorum.sh",
     "checks/versions.sh",
+    "checks/stopped.sh",
     "checks/preflight.sh",
     "transaction/journal.sh",
     "transaction/plan.sh",
@@ -78,6 +79,7 @@ PARTS: Final[tuple[str, ...]] = (
     "operations/remove.sh",
     "operations/replace.sh",
     "operations/rotate-ca.sh",
+    "operations/restore.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
 

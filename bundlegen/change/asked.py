@@ -28,12 +28,13 @@ JUST_MADE: Final = timedelta(days=1)
 @dataclass(frozen=True)
 class Asked:
     """What the user asks for. ``hosts``: none means all; ``within``: only those with a certificate ending so soon;
-    ``at_once``: in one round."""
+    ``at_once``: in one round; ``snapshot``: the SHA-256 of the one that the cluster begins with."""
 
     operation: str
     hosts: tuple[str, ...] = ()
     within: timedelta | None = None
     at_once: bool = False
+    snapshot: str = ""
 
 
 class NothingDueError(Exception):

@@ -15,7 +15,7 @@ from bundlegen.bundle.finished import Packed
 from bundlegen.bundle.stub import make_stub
 from bundlegen.change import contents, inherited, shape
 from bundlegen.change.asked import chosen
-from bundlegen.change.decision import Decision
+from bundlegen.change.decided import Decision
 from bundlegen.change.entry import check_same, entry_of, same_but_time
 from bundlegen.change.folder import Staging, check_apart, holds, staging
 from bundlegen.change.going import with_going

@@ -18,7 +18,7 @@ from bundlegen.bundle.plan import BundlePlan
 from bundlegen.bundle.stub import Stub, label
 from bundlegen.change import control_plane, parts
 from bundlegen.change.compared import compared
-from bundlegen.change.decision import Decision
+from bundlegen.change.decided import Decision
 from bundlegen.change.folder import Staging
 from bundlegen.change.plans import Carried, base_plan, earlier_plans, plans, setting
 from bundlegen.change.run import Run

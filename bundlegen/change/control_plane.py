@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bundlegen import layout
-from bundlegen.change.decision import Decision
+from bundlegen.change.decided import Decision
 from bundlegen.pki import catalog
 from bundlegen.pki.store import Issued
 

@@ -2,93 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
 
 from pydantic import ValidationError
 
-from bundlegen import __version__, layout
-from bundlegen.bundle import member
+from bundlegen import __version__
+from bundlegen.change.decided import Decision, How
 from bundlegen.errors import ConflictError, Problem, SpecError, StoreError, UsageError
 from bundlegen.operations import table
 from bundlegen.operations.operation import Operation
-from bundlegen.pki.history import Change, History, Member
+from bundlegen.pki.history import Change, History
 from bundlegen.spec import differences
-from bundlegen.spec.differences import FIXED, NOWHERE, REPLACE, Difference
+from bundlegen.spec.differences import ADD, FIXED, NOWHERE, REMOVE, REPLACE, Difference
 from bundlegen.spec.finding import FieldPath
-from bundlegen.spec.model import Ca, Cluster, Host
+from bundlegen.spec.model import Ca, Cluster
 from bundlegen.spec.types import NO_HOST
 
 Where: TypeAlias = Callable[[FieldPath], str]
 """Says where in which file a field of the specification is; of no field: the file."""
 
-
-@dataclass(frozen=True)
-class Decision:
-    """A change that is to be made, for the first time or again.
-
-    ``cluster``: what its bundles are made from. ``before``: the cluster as the change before made it; None before the
-    first. ``earlier``: the history until then. ``made``: how it was made before; None for a new one.
-    ``differences``: what it changes in the specification, field by field. ``idle``: what the specification says
-    otherwise than this change, and no host is told of. ``reborn``: the members that come anew. ``at_once``: a new CA
-    comes in one round.
-    """
-
-    operation: Operation
-    number: int
-    cluster: Cluster
-    before: Cluster | None
-    earlier: History
-    made: Change | None
-    differences: tuple[Difference, ...]
-    idle: tuple[Difference, ...] = ()
-    reborn: frozenset[str] = frozenset()
-    at_once: bool = False
-
-    @property
-    def name(self) -> str:
-        """What the change is called."""
-        return layout.change_name(self.number, self.operation.name)
-
-    @property
-    def replaced(self) -> frozenset[str]:
-        """The members that come anew in it, and were there before."""
-        before = {} if self.earlier.newest is None else self.earlier.newest.births
-        return frozenset(each.name for each in self.members if before.get(each.name, each) != each)
-
-    @property
-    def cas(self) -> tuple[str, ...]:
-        """The CAs in force until then, by their fingerprints; none before the first change."""
-        return () if self.earlier.newest is None else self.earlier.newest.cas
-
-    @property
-    def ca_round(self) -> str:
-        """Which round of another CA it is: ``1``, ``2``, or ``now`` for all at once; empty if it is none."""
-        if not self.operation.turns_ca:
-            return ""
-        if self.at_once:
-            return "now"
-        return "2" if len(self.cas) > 1 else "1"
-
-    @property
-    def issues(self) -> Mapping[str, int]:
-        """By host, the issue of its certificates until then."""
-        return {} if self.earlier.newest is None else self.earlier.newest.issues
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """The members afterwards, each with what it was born with."""
-        if self.made is not None:
-            return self.made.members
-        births = {} if self.earlier.newest is None else self.earlier.newest.births
-        born = {name: each for name, each in births.items() if name not in self.reborn}
-        joining = member.joining(self.cluster, born)
-        founding = member.founding(self.cluster)
-        return tuple(
-            born.get(host.name) or _member(host, founding if self.operation.state == "new" else joining[host.name])
-            for host in self.cluster.hosts
-        )
+_TOKEN: Final[FieldPath] = ("etcd", "initialClusterToken")
 
 
 def decide(history: History, wanted: Cluster, where: Where) -> Decision:
@@ -118,13 +52,12 @@ def asked(
     wanted: Cluster,
     where: Where,
     name: str,
-    hosts: Collection[str] = (),
-    *,
-    at_once: bool = False,
+    how: How = How(),  # noqa: B008 - frozen
 ) -> Decision:
     """The operation ``name``, which is asked for and changes nothing of what the specification says.
 
-    ``at_once``: in one round. But for the addresses of ``hosts``, where it makes them members anew. Raises SpecError
+    But for the addresses of the hosts that it is asked for, where it makes them members anew, and for all hosts where
+    the cluster begins anew. Raises SpecError
     where the specification differs as well, UsageError for an operation that is not asked for by its name,
     ConflictError where the history holds no cluster yet, or another one.
     """
@@ -137,10 +70,12 @@ def asked(
         what = "was made by bundlegen 0.1, which wrote down no change" if history.missing else "knows no change yet"
         hint = "build once with its specification, unedited" if history.missing else "make the first one: build"
         raise ConflictError(f"the store of {wanted.name} {what}, so there is nothing to {name}", hint=hint)
+    if operation.refounds:
+        return _refounded(operation, history, newest, wanted, where, how)
     _check_same_cluster(newest, wanted)
     before = recorded(newest, wanted)
     wanted = _keeping_ca_key(before, wanted)
-    found = _felt(before, wanted)
+    found, hosts = _felt(before, wanted), how.hosts
     if operation.bears_anew and len(hosts) != 1:
         raise UsageError(f"{name} is of one host at a time", hint=f"bundlegen {name} SPEC HOST")
     if found and operation.bears_anew and all(each.row == REPLACE and each.host in hosts for each in found):
@@ -155,7 +90,25 @@ def asked(
     # the CA that is demanded is to be another one
     pki = before.pki.model_copy(update={"ca": wanted.pki.ca})
     cluster = before.model_copy(update={"pki": pki}) if operation.turns_ca else before
-    return Decision(operation, history.next_number, cluster, before, history, None, (), idle, reborn, at_once)
+    return Decision(operation, history.next_number, cluster, before, history, None, (), idle, reborn, how.at_once)
+
+
+def _refounded(
+    operation: Operation, history: History, newest: Change, wanted: Cluster, where: Where, how: How
+) -> Decision:
+    """The cluster begins anew: with other hosts, if the specification says so, and with nothing else that differs."""
+    before = recorded(newest, wanted)
+    wanted = _keeping_ca_key(before, wanted)
+    found = _felt(before, wanted)
+    other = [each for each in found if each.row not in (ADD, REMOVE, REPLACE) and each.path != _TOKEN]
+    problems = [_problem(each, newest, where) for each in other]
+    problems += [Problem(where(()), "", *each) for each in operation.refusals(before, wanted)]
+    if problems:
+        raise SpecError(problems)
+    everybody = frozenset(host.name for host in wanted.hosts)
+    return Decision(
+        operation, history.next_number, wanted, before, history, None, found, (), everybody, snapshot=how.snapshot
+    )
 
 
 def again(history: History, change: Change, wanted: Cluster) -> Decision:
@@ -174,8 +127,18 @@ def again(history: History, change: Change, wanted: Cluster) -> Decision:
         )
     found = () if before is None else _felt(before, cluster)
     idle = tuple(each for each in differences.between(cluster, wanted) if each.row == NOWHERE)
-    at_once = change.options.now
-    return Decision(operation, change.number, cluster, before, earlier, change, found, idle, at_once=at_once)
+    return Decision(
+        operation,
+        change.number,
+        cluster,
+        before,
+        earlier,
+        change,
+        found,
+        idle,
+        at_once=change.options.now,
+        snapshot=change.options.snapshot,
+    )
 
 
 def named(history: History, name: str, wanted: Cluster) -> Decision:
@@ -218,10 +181,6 @@ def _keeping_ca_key(before: Cluster, wanted: Cluster) -> Cluster:
 def going(before: Cluster) -> Cluster:
     """``before``, as the bundles of hosts that leave are made from it: none of them is given the CA's key again."""
     return before.model_copy(update={"pki": before.pki.model_copy(update={"ca_key_host": NO_HOST})})
-
-
-def _member(host: Host, birth: member.Birth) -> Member:
-    return Member(name=host.name, address=host.address, initial_cluster=birth.initial_cluster, state=birth.state)
 
 
 def _operation(name: str) -> Operation:

@@ -32,6 +32,7 @@ def entry_of(run: Run, issued: Issued, made: Contents | None, moment: datetime) 
         members=decision.members,
         cas=tuple(dict.fromkeys((issued.ca.fingerprint, issued.signer.fingerprint))),
         issues=dict(run.prepared.issues),
+        token="" if (token := decision.token(issued.token)) == issued.token else token,
         hosts={
             each.plan.host: Made(payload_digest=each.plan.digest, sha256=each.sha256, files=each.plan.configured)
             for each in bundles

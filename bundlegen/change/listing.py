@@ -14,7 +14,8 @@ from bundlegen.bundle.plan import configuration, image_entries, shared_configura
 from bundlegen.bundle.render import Renderer
 from bundlegen.change.asked import Asked, chosen
 from bundlegen.change.build import check_base, idle, unmet
-from bundlegen.change.decision import Decision, going
+from bundlegen.change.decided import Decision
+from bundlegen.change.decision import going
 from bundlegen.change.plans import births
 from bundlegen.change.prepared import prepare, prepare_asked
 from bundlegen.images import archive, pack

@@ -10,7 +10,8 @@ from bundlegen.bundle.facts import Position, Window
 from bundlegen.bundle.member import Birth
 from bundlegen.bundle.plan import BundlePlan, plan_base, plan_host
 from bundlegen.bundle.render import Renderer
-from bundlegen.change.decision import Decision, going
+from bundlegen.change.decided import Decision
+from bundlegen.change.decision import going
 from bundlegen.operations import table
 from bundlegen.pki import catalog
 from bundlegen.pki.certinfo import CertInfo, describe
@@ -45,7 +46,7 @@ def plans(decision: Decision, hosts: Sequence[str], issued: Issued, carried: Car
         sides.append((going(decision.before), newest.members))
     by_name: dict[str, tuple[Cluster, Host, Renderer]] = {}
     for cluster, members in reversed(sides):
-        renderer = Renderer(cluster, issued.token, resources.template_text, births(members))
+        renderer = Renderer(cluster, decision.token(issued.token), resources.template_text, births(members))
         by_name |= {host.name: (cluster, host, renderer) for host in cluster.hosts}
     for name in hosts:
         cluster, host, renderer = by_name[name]
@@ -62,7 +63,7 @@ def earlier_plans(
     newest = decision.earlier.newest
     by_name = {host.name: host for host in before.hosts}
     members = () if newest is None else newest.members
-    renderer = Renderer(before, issued.token, resources.template_text, births(members))
+    renderer = Renderer(before, decision.token_before(issued.token), resources.template_text, births(members))
     for name in hosts:
         if name in by_name and all((name, spec.name) in issued.leaves for spec in catalog.LEAF_SPECS):
             yield _plan(before, by_name[name], renderer, issued, carried, position(decision, name, hosts))
@@ -88,6 +89,7 @@ def position(decision: Decision, host: str, hosts: Sequence[str]) -> Position:
     gone = tuple(each.name for each in members if each.name not in stay)
     # they take themselves out, unless the first of those that stay does it, since none of them has a bundle
     takes_out = host not in stay or (host == hosts[0] and not set(gone) & set(hosts))
+    takes_out = takes_out and decision.operation.takes_out
     return Position(
         change=decision.name,
         number=decision.number,
@@ -95,7 +97,8 @@ def position(decision: Decision, host: str, hosts: Sequence[str]) -> Position:
         after=_name(earlier.last_of(host)),
         required=_name(earlier.required_of(host, _is_made_up)),
         members_before=tuple((each.name, each.address) for each in members),
-        replaced=next(iter(decision.replaced), ""),
+        replaced=next(iter(decision.replaced), "") if decision.operation.bears_anew else "",
+        snapshot=decision.snapshot,
         removes=gone if takes_out else (),
         ca_round=decision.ca_round,
     )
@@ -114,6 +117,7 @@ def setting(decision: Decision, hosts: Sequence[str]) -> Setting:
         births=births(decision.members),
         positions={host: position(decision, host, hosts) for host in hosts},
         ran=frozenset(host for host, change in last.items() if change and host in decision.earlier.ran(change)),
+        snapshot=decision.snapshot,
         ca_round=ca_round(decision.ca_round),
         differences=tuple(Edit(field=each.field, old=each.old, new=each.new) for each in decision.differences),
     )

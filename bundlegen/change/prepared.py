@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from bundlegen.change import decision as deciding
 from bundlegen.change.asked import Asked, made_just_now
-from bundlegen.change.decision import Decision, Where
+from bundlegen.change.decided import Decision, How
+from bundlegen.change.decision import Where
 from bundlegen.change.differing import differing
 from bundlegen.change.plans import births
 from bundlegen.errors import ConflictError, UsageError
@@ -75,9 +76,14 @@ def prepare_asked(
     But not where it is one of several rounds, and ``finished``: then the next round is asked for. Raises as
     :func:`bundlegen.change.decision.asked`, and what ``choose`` raises.
     """
-    decided = deciding.asked(history, wanted, where, asked.operation, asked.hosts, at_once=asked.at_once)
+    decided = deciding.asked(history, wanted, where, asked.operation, How(asked.hosts, asked.at_once, asked.snapshot))
     issues = choose(decided.cluster)
     just = made_just_now(history, issues, asked.operation, now)
+    if just is not None and just.options.snapshot != asked.snapshot:
+        raise ConflictError(
+            f"{just.name} was made within a day from another snapshot, and no receipt says that a host has run it",
+            hint="if none has, take it back: bundlegen withdraw",
+        )
     if just is not None and not (decided.operation.turns_ca and len(just.cas) > 1 and finished(just)):
         return _again(deciding.again(history, just, wanted))
     felt: tuple[str, ...] = ()

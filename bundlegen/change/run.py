@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from bundlegen.change.decision import Decision
+from bundlegen.change.decided import Decision
 from bundlegen.change.prepared import Prepared
 from bundlegen.change.shape import Options
 from bundlegen.pki.history import History

@@ -18,7 +18,7 @@ class Options:
     """How to build. ``change``: which change to make again; None: the next one. ``asked``: the next one is of this
     operation; None: of that which the specification leads to. ``existing``: only with a store that is there already.
     ``source_date``: however far SOURCE_DATE_EPOCH is. ``by``: the host that takes out members that are gone. ``now``:
-    another CA in one round."""
+    another CA in one round. ``snapshot``: the SHA-256 of the one that the cluster begins with."""
 
     output: Path
     pki: Path
@@ -35,6 +35,7 @@ class Options:
     existing: bool = False
     by: str = ""
     now: bool = False
+    snapshot: str = ""
 
     @property
     def shape(self) -> history.Options:
@@ -48,6 +49,7 @@ class Options:
             signed=self.sign_key is not None,
             by=self.by,
             now=self.now or (self.asked is not None and self.asked.at_once),
+            snapshot=self.snapshot or (self.asked.snapshot if self.asked else ""),
         )
 
 
@@ -69,6 +71,7 @@ def as_made(options: Options, change: Change) -> Options:
         attachments=parts.Attachments(made.split, made.extension),
         by=made.by,
         now=made.now,
+        snapshot=made.snapshot,
     )
 
 
@@ -92,5 +95,7 @@ def _words(made: history.Options) -> Iterator[str]:
         yield f"--by {made.by}"
     if made.now:
         yield "--now"
+    if made.snapshot:
+        yield f"--snapshot with the SHA-256 {made.snapshot}"
     if made.signed:
         yield "--sign-key"

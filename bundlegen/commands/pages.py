@@ -95,6 +95,15 @@ PAGES: Final = {
             _ASKED,
         ),
         Page(
+            "restore",
+            "SPEC",
+            "make the cluster anew from a snapshot",
+            "The next change: bundles that stop all members, move their data aside, and let the cluster begin with the "
+            "snapshot --snapshot, which is named by its SHA-256 and carried beside each bundle. The specification may "
+            "have other hosts than before, fewer or more. What was written after the snapshot is lost.",
+            ("--snapshot", *_ASKED),
+        ),
+        Page(
             "rotate-ca",
             "SPEC",
             "go over to another CA: the next of two rounds",

@@ -6,7 +6,7 @@ from typing import Any
 
 from bundlegen import layout
 from bundlegen.change.asked import Asked, NothingDueError
-from bundlegen.change.decision import Decision
+from bundlegen.change.decided import Decision
 from bundlegen.change.listing import Files, Listing, listing
 from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK, UsageError

@@ -11,10 +11,11 @@ from bundlegen.operations.operation import Operation
 from bundlegen.operations.remove import REMOVE
 from bundlegen.operations.renew import RENEW
 from bundlegen.operations.replace import REPLACE
+from bundlegen.operations.restore import RESTORE
 from bundlegen.operations.rotate_ca import ROTATE_CA
 from bundlegen.operations.upgrade import UPGRADE
 
-OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE, RENEW, UPGRADE, ADD, REMOVE, REPLACE, ROTATE_CA)
+OPERATIONS: Final[tuple[Operation, ...]] = (CREATE, CONFIGURE, RENEW, UPGRADE, ADD, REMOVE, REPLACE, ROTATE_CA, RESTORE)
 _BY_NAME: Final = {operation.name: operation for operation in OPERATIONS}
 
 

@@ -73,11 +73,13 @@ class Options(_Model):
     signed: bool = False
     by: str = ""
     now: bool = False
+    snapshot: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
 
 class Change(_Model):
     """One change. ``issues``: by host, the number of the issue of its certificates. ``hosts``: who got a bundle.
-    ``cas``: the CAs in force after it; where they are two, hosts trust the first, and the last one signs.
+    ``token``: etcd's initial cluster token, empty for the store's. ``cas``: the CAs in force after it; where they are
+    two, hosts trust the first, and the last one signs.
 
     ``sums``: SHA-256 of its SHA256SUMS.
     """
@@ -96,6 +98,7 @@ class Change(_Model):
     cas: tuple[Sum, ...]
     issues: dict[Name, Issue]
     hosts: dict[Name, Made]
+    token: str = ""
     sums: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
     @property

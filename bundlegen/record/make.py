@@ -30,6 +30,7 @@ class Setting:
     member was started first, by name; the others are of a new cluster's. ``positions``: by host, where its bundle
     stands. ``ran``: the hosts of which a receipt says that they ran the change before theirs. ``differences``: what
     the specification says otherwise. ``ca_round``: which round of another CA it is.
+    ``snapshot``: the SHA-256 of the one that the cluster begins with.
     """
 
     change: str = layout.FIRST_CHANGE
@@ -42,6 +43,7 @@ class Setting:
     ran: frozenset[str] = frozenset()
     differences: tuple[schema.Edit, ...] = ()
     ca_round: schema.CaRound = ""
+    snapshot: str = ""
 
 
 FIRST_DAY = Setting()
@@ -94,6 +96,7 @@ def change(
         ca=authorities[0],
         cas=authorities,
         ca_round=setting.ca_round,
+        snapshot=setting.snapshot,
         members_before=() if before is None else _members(before, setting),
         members=_members(cluster, setting),
         differences=setting.differences,

@@ -233,6 +233,9 @@ class Change(_Model):
         default=(), description="those in force, the one that signs first, the one that hosts trust last; empty: ca"
     )
     ca_round: CaRound = Field(default="", description="of another CA; now: all at once; empty: it stays")
+    snapshot: str = Field(
+        default="", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the one that the cluster begins with"
+    )
     members_before: tuple[Member, ...] = Field(default=(), description="empty: there was no cluster")
     members: tuple[Member, ...] = Field(default=(), description="of the cluster afterwards; empty: the hosts, all new")
     differences: tuple[Edit, ...] = Field(default=(), description="in the specification, from the change before")

@@ -172,6 +172,7 @@ def _setting(ordered: Sequence[tuple[Bundle, Remade]], given: Change) -> make.Se
         ran=frozenset() if begins else frozenset(host.name for host in given.hosts if host.after_ran),
         differences=() if begins else given.differences,
         ca_round=schema.ca_round(conf["CA_ROUND"]),
+        snapshot=conf["SNAPSHOT_SHA256"],
     )
 
 

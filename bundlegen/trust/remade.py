@@ -118,12 +118,16 @@ def _position(bundle: Bundle) -> Position:
     after, required, replaced = conf["AFTER_CHANGE"], conf["REQUIRED_CHANGE"], conf["REPLACED"]
     removes = tuple(conf["REMOVES"].split())
     turn = conf["CA_ROUND"]
-    found = Position(conf["CHANGE"], number, operation, after, required, members, replaced, removes, turn)
+    found = Position(
+        conf["CHANGE"], number, operation, after, required, members, replaced, removes, turn, conf["SNAPSHOT_SHA256"]
+    )
     known = table.named(operation)
     if known is None:
         raise ValueError(f"{layout.CONF} names an operation that this bundlegen does not know: {operation}")
     if not bundle.is_base and (bool(replaced) != known.bears_anew or (replaced and replaced not in dict(members))):
         raise ValueError(f"{layout.CONF} names a host to be replaced that cannot be: {replaced or 'none'}")
+    if not bundle.is_base and bool(found.snapshot) != known.refounds:
+        raise ValueError(f"{layout.CONF} names a snapshot that cannot be: {found.snapshot or 'none'}")
     if removes and not (known.takes_out and set(removes) < dict(members).keys()):
         raise ValueError(f"{layout.CONF} names members to be taken out that cannot be: {' '.join(removes)}")
     if not bundle.is_base and bool(turn) != known.turns_ca:

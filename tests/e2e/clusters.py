@@ -65,11 +65,19 @@ class Cluster:
         program(["build", "cluster.yaml", *options], folder)
         return cls(name, folder, hosts, document.get("ports", {}).get("client", 2379))
 
-    def change(self, **spec: Any) -> Self:
-        """Change these fields of the specification and build: the same cluster, with the bundles of that change."""
+    def edit(self, **spec: Any) -> None:
+        """Change these fields of the specification."""
         file = self.folder / "cluster.yaml"
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | spec, sort_keys=False))
+
+    def change(self, **spec: Any) -> Self:
+        """Change these fields of the specification and build: the same cluster, with the bundles of that change."""
+        self.edit(**spec)
         return self._next("build", "cluster.yaml")
+
+    def restore(self, snapshot: Path) -> Self:
+        """The cluster that its specification says now, with the bundles that begin with this snapshot."""
+        return self._next("restore", "cluster.yaml", "--snapshot", str(snapshot))
 
     def renew(self, *words: str) -> Self:
         """The same cluster, with the bundles of a renewal; words: more of the command line."""

@@ -85,7 +85,8 @@ def test_what_is_missing_is_named(command: str, capsys: pytest.CaptureFixture[st
             ("audit", "out", "--pki", "pki"),
             (
                 "audit has no --pki "
-                "(taken by build, renew, replace, rotate-ca, withdraw, plan, unlock-codes, reconcile, status, packer)"
+                "(taken by build, renew, replace, restore, rotate-ca, withdraw, plan, unlock-codes, reconcile, "
+                "status, packer)"
             ),
         ),
         (("build", "a.yaml", "--metrics", "x"), "build has no --metrics (taken by reconcile, status)"),

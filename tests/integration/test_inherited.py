@@ -95,6 +95,7 @@ def test_how_it_was_built_is_known(
         "signed": False,
         "by": "",
         "now": False,
+        "snapshot": "",
     }
     assert entry["options"] == {**plain, **options}
     shutil.rmtree(tmp_path / "out")

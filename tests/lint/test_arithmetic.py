@@ -68,6 +68,8 @@ SOURCES: dict[str, tuple[str, str]] = {
     "ended LOGS": ("newest_logs", '((newest < 0)) || printf \'%d %s\\n\' "${newest}" "${folder}"'),
     "ended number": ("newest_logs", '((newest < 0)) || printf \'%d %s\\n\' "${newest}" "${folder}"'),
     "ended starts": ("ended", "starts=$((starts + number - ${LOGS[${folder}]--1}))"),
+    "find_restorer minor": ("find_restorer", 'number minor "${minor}" && number patch "${patch}"'),
+    "find_restorer patch": ("find_restorer", 'number minor "${minor}" && number patch "${patch}"'),
     "gone_up etcd_minor()": ("gone_up", "[[ ${before} =~ ^${VERSION_SHAPE}$ ]] || continue"),
     "has_id depth": ("has_id", 'has_id "${digests[${part}]}" "$2" "$((depth - 1))"'),
     "have_archive ENTRY_OF": ENTRIES_ARE_COUNTED,
@@ -106,6 +108,10 @@ SOURCES: dict[str, tuple[str, str]] = {
     "timings_json PHASE": ("phase", "PHASE[${PHASE_ORDER[-1]}]=$((moment - PHASE_START))"),
     "want_copy ENTRY_OF": ENTRIES_ARE_COUNTED,
     "want_entry $1": ("place_files", 'want_entry "${index}"'),
+    "is_restored LOG_CLUSTER": ("read_log", 'LOG_CLUSTER=$(decimal "${BASH_REMATCH[11]}")'),
+    "restore_data LOG_CLUSTER": ("read_log", 'LOG_CLUSTER=$(decimal "${BASH_REMATCH[11]}")'),
+    "restored_cluster sum": ("restored_cluster", "[[ ${sum} =~ ^[0-9a-f]{40} ]] || return 1"),
+    "restored_cluster x": ("restored_cluster", "[[ ${sum} =~ ^[0-9a-f]{40} ]] || return 1"),
 }
 
 

@@ -76,6 +76,18 @@ def upgrade(name: str = "2-upgrade", image: str = "registry.k8s.io/etcd:3.5.26-0
     return configure(name, **changes)
 
 
+def restoring(snapshot: bytes, name: str = "2-restore", **changes: Any) -> Payload:
+    """A bundle that makes a cluster of three anew from this snapshot."""
+    members = changes.setdefault("members", THREE)
+    conf = {"OPERATION": "restore", "SNAPSHOT_SHA256": hashlib.sha256(snapshot).hexdigest()}
+    before = " ".join(f"{host}={address}" for host, address in changes.pop("before", THREE).items())
+    conf |= {"CHANGE": name, "CHANGE_NUMBER": name.partition("-")[0], "MEMBERS_BEFORE": before}
+    conf |= {"AFTER_CHANGE": "create", "REQUIRED_CHANGE": "create"} if "infra0" in before else {}
+    changes["conf"] = {**conf, **changes.pop("conf", {})}
+    assert members
+    return Payload(token="token-1-2-abcdef01", **changes)
+
+
 def rotate(turn: str, name: str = "", **changes: Any) -> Payload:
     """A bundle of this round of another CA, in a cluster of three."""
     name = name or ("3-rotate-ca" if turn == "2" else "2-rotate-ca")

@@ -211,12 +211,12 @@ def append(file: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("before", ["", "infra0=10.0.0.6"])
-@pytest.mark.parametrize("removes", ["", "infra0", "infra1"])
-def test_every_operation_and_every_word_of_the_journal_has_its_functions(before: str, removes: str) -> None:
+@pytest.mark.parametrize(("removes", "turn"), [("", "1"), ("infra0", "2"), ("infra1", "now")])
+def test_every_operation_and_every_word_of_the_journal_has_its_functions(before: str, removes: str, turn: str) -> None:
     """What is read from bundle.conf or a journal is called by name: none may lead nowhere, whatever a host does."""
     asked = f"""
         CONF=([HOST]=infra0 [ADDRESS]=10.0.0.6 [MEMBERS_BEFORE]='{before}' [REMOVES]='{removes}' [OPERATION]=remove
-          [REPLACED]='{removes}' [INITIAL_STATE]=existing)
+          [REPLACED]='{removes}' [INITIAL_STATE]=existing [CA_ROUND]='{turn}')
     """
     asked += """
         wanted=$(

@@ -51,6 +51,7 @@ def test_the_history_is_in_it() -> None:
         "REPLACED": "",
         "REMOVES": "",
         "CA_ROUND": "",
+        "SNAPSHOT_SHA256": "",
         "AFTER_CHANGE": "create",
         "REQUIRED_CHANGE": "create",
         "MEMBERS_BEFORE": "infra0=10.0.0.6 infra1=10.0.0.7",
@@ -114,7 +115,7 @@ def test_a_bundle_that_is_older_than_a_key_is_of_the_first_change() -> None:
     old = {name: value for name, value in conf.values(facts(Position())).items() if name not in new}
     assert new == {
         *("OPERATION", "CHANGE_NUMBER", "AFTER_CHANGE", "REQUIRED_CHANGE", "MEMBERS_BEFORE", "INITIAL_STATE"),
-        *("METRICS_ON", "WAL_DIR", "QUOTA_BYTES", "REPLACED", "REMOVES", "CA_ROUND"),
+        *("METRICS_ON", "WAL_DIR", "QUOTA_BYTES", "REPLACED", "REMOVES", "CA_ROUND", "SNAPSHOT_SHA256"),
     }
     assert conf.completed(old) == conf.values(facts(Position()))
     half = {**old, "OPERATION": "create"}

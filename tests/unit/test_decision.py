@@ -9,7 +9,7 @@ import pytest
 
 from bundlegen.change import decision as deciding
 from bundlegen.change.asked import made_just_now
-from bundlegen.change.decision import Decision
+from bundlegen.change.decided import Decision
 from bundlegen.errors import BundlegenError, ConflictError, SpecError, StoreError, UsageError
 from bundlegen.operations.operation import Situation
 from bundlegen.operations.renew import RENEW

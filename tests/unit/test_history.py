@@ -38,7 +38,7 @@ def test_a_change_as_it_is_promised() -> None:
     found = history.data(CREATE)
     assert list(found) == [
         "entry", "format", "number", "name", "operation", "time", "bundlegen", "spec", "options", "membersBefore",
-        "members", "cas", "issues", "hosts", "sums",
+        "members", "cas", "issues", "hosts", "token", "sums",
     ]  # fmt: skip
     assert list(found["members"][0]) == ["name", "address", "initialCluster", "state"]
     assert found["hosts"]["infra0"] == {"payloadDigest": DIGEST, "sha256": DIGEST, "files": {}}

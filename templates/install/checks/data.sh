@@ -8,7 +8,7 @@ check_data_dir() {
       "Mount what it leads to, or remove the link."
   elif [[ -e ${place} && ! -d ${place} ]]; then
     verdict data-dir failed "${CONF[DATA_DIR]} is not a folder" "Move it away, or choose another etcd.dataDir."
-  elif why=$(data_lost) && [[ ${CONF[OPERATION]} != replace ]]; then
+  elif why=$(data_lost) && [[ ${CONF[OPERATION]} != @(replace|restore) ]]; then
     verdict data-dir failed "${why}" "$(how_to_mend)"
   elif running && is_absent_mount "${CONF[DATA_DIR]}"; then
     verdict data-dir failed "${ABSENT_MOUNT} is to be mounted by /etc/fstab, and is not: etcd's data would go to the disk below" \
@@ -19,7 +19,7 @@ check_data_dir() {
   elif why=$(open_to_others "${place}"); then
     verdict data-dir warning "${why}" "etcd wants it closed: chmod 0700 ${CONF[DATA_DIR]}"
   elif [[ -e ${place}/member ]] || has_log; then
-    verdict data-dir ok "${CONF[DATA_DIR]} holds this member's own data, which stays"
+    verdict data-dir ok "${CONF[DATA_DIR]} holds this member's own data, which $([[ ${CONF[OPERATION]} == restore ]] && ! is_restored && printf 'is moved aside' || printf 'stays')"
   elif others=$(beside_etcd "${place}") && [[ -n ${others} ]]; then
     verdict data-dir warning "${CONF[DATA_DIR]} holds files of something else:${others}" \
       "etcd's data goes beside them, into ${CONF[DATA_DIR]}/member. Nothing of them is changed; a folder of its own is better."
@@ -82,7 +82,7 @@ open_to_others() {
 beside_etcd() {
   local path count=0
   for path in "$1"/* "$1"/.[!.]*; do
-    [[ -e ${path} && ${path##*/} != @(member|lost+found) && ${ROOT}${CONF[WAL_DIR]}/ != "${path}"/* ]] || continue
+    [[ -e ${path} && ${path##*/} != @(member|lost+found|member.bundlegen-*|.bundlegen-restore) && ${ROOT}${CONF[WAL_DIR]}/ != "${path}"/* ]] || continue
     ((count += 1, count <= 3)) || break
     printf ' %q' "${path##*/}"
   done

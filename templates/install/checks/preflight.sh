@@ -4,7 +4,7 @@
 # What every operation checks first, in order: the machine and what runs on it.
 readonly HOST_CHECKS=(root tools architecture systemd hostname kubelet kubeadm kubelet-flags kubelet-files runtime cri
   cgroup-driver cgroup-version swap ports clock openssl images sandbox-image image-file disk)
-readonly NEVER_IGNORED=' root ca data-dir member-data newcomer joining leaving gone replaceable unfinished quorum chains control-planes downtime '
+readonly NEVER_IGNORED=' root ca data-dir member-data newcomer joining leaving gone replaceable unfinished quorum chains control-planes downtime snapshot stopped '
 
 # all_checks: the checks of every operation, each once, with a space after it.
 all_checks() {
@@ -65,6 +65,8 @@ own_member() {
   [[ -f ${STATE}/bundle/bundle.conf ]] || return 1
   read_text "${STATE}/bundle/bundle.conf" installed
   for key in CLUSTER HOST INITIAL_CLUSTER_TOKEN; do
+    # a restored cluster has a token of its own
+    [[ ${key} != INITIAL_CLUSTER_TOKEN || ${CONF[OPERATION]} != restore ]] || continue
     [[ $'\n'${installed} == *$'\n'"${key}='${CONF[${key}]}'"$'\n'* ]] || return 1
   done
 }

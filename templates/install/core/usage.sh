@@ -11,6 +11,7 @@ usage() {
     '  plan         show what install would change; change nothing' \
     '  health       how etcd is; also installed on the host as a command of its own' \
     '  snapshot     all that this member holds, in one file, as etcdctl would save it; works without a quorum' \
+    '  stop         the first half of a restore: stop etcd here; its data stays where it is' \
     '  rollback     undo what this bundle did, if nothing newer stands on it; for the copy on the host: the newest change' \
     '  uninstall    undo all changes it made; etcd data is moved aside, never deleted' \
     '  identify     whose bundle this is; exit code 0 on its machine, 10 on any other' \
@@ -32,6 +33,8 @@ usage() {
     '  --no-snapshot    install: where a bundle takes a snapshot first (upgrade, remove, rotate-ca), take none' \
     '  --control-planes-ready   second round of another CA: API servers have their new pair' \
     '  --accept-downtime        another CA at once: the cluster does not serve meanwhile' \
+    '  --snapshot FILE  restore: where the snapshot is; otherwise looked for as *.db beside the bundle, in the working' \
+    '                   folder, and among the snapshots of this host' \
     '  --images FILE    where images.tar.gz is, if this bundle needs it; otherwise looked for beside the bundle, in the' \
     '                   working folder, and in /usr/local/lib/bundlegen' \
     '  --json           health, preflight, hygiene: one JSON document on standard output' \
@@ -98,7 +101,7 @@ parse_arguments() {
   local verb='' help=no checking=no
   while (($# > 0)); do
     case $1 in
-      install | preflight | plan | health | snapshot | rollback | uninstall | identify | bake | hygiene | firstboot)
+      install | preflight | plan | health | snapshot | stop | rollback | uninstall | identify | bake | hygiene | firstboot)
         [[ -z ${verb} ]] || bad_usage "one verb at a time: ${verb} or $1"
         verb=$1
         ;;
@@ -133,6 +136,13 @@ parse_arguments() {
         [[ $2 == /?*.prom && $2 != *[!A-Za-z0-9/._@+-]* && $2/ != */../* ]] \
           || bad_usage "--metrics needs an absolute path of letters, digits and / . _ @ + - that ends in .prom, not \"${2//[![:print:]]/?}\""
         METRICS_FILE=$2
+        shift
+        ;;
+      --snapshot)
+        need_value "$@"
+        SNAPSHOT_OPTION=$2
+        [[ $2 == /* ]] || SNAPSHOT_OPTION=${CALLER_PWD}/$2
+        [[ -f ${SNAPSHOT_OPTION} && -r ${SNAPSHOT_OPTION} ]] || bad_usage "--snapshot needs a file that can be read, not \"$2\""
         shift
         ;;
       --no-snapshot) SNAPSHOT=no ;;
@@ -187,6 +197,7 @@ parse_arguments() {
   [[ ${ALL_MEMBERS} == no || ${VERB} == health ]] || bad_usage "--cluster belongs to health"
   [[ ${COMPARE} == yes || ${ALL_MEMBERS} == yes ]] || bad_usage "--no-hash belongs to health --cluster"
   [[ ${SNAPSHOT} == yes || ${VERB} == install ]] || bad_usage "--no-snapshot belongs to install"
+  [[ -z ${SNAPSHOT_OPTION} || ${VERB} == @(install|preflight|plan) ]] || bad_usage "--snapshot belongs to install"
   [[ ${PLANES_READY} == no || ${VERB} == @(install|preflight|plan) ]] || bad_usage "--control-planes-ready belongs to install"
   [[ ${DOWNTIME} == no || ${VERB} == @(install|preflight|plan) ]] || bad_usage "--accept-downtime belongs to install"
   [[ -z ${OUTPUT} || ${VERB} == snapshot ]] || bad_usage "--output belongs to snapshot"

@@ -18,7 +18,7 @@ expect_restart() {
 
 # pod_changed_at: when an interrupted run of this bundle put the manifest in place that is there now.
 pod_changed_at() {
-  ! replaced "${CONF[STATIC_POD_MANIFEST]}" > /dev/null || stat -c %Y -- "${CONF[STATIC_POD_MANIFEST]}"
+  [[ ! -e ${CONF[STATIC_POD_MANIFEST]} ]] || ! replaced "${CONF[STATIC_POD_MANIFEST]}" > /dev/null || stat -c %Y -- "${CONF[STATIC_POD_MANIFEST]}"
 }
 
 # confirm_health MINIMUM: started is not enough; see await_install.

@@ -127,24 +127,31 @@ came_anew() {
 
 # take_old_away: nothing may start the lost member again, and what is left of its data is kept beside.
 take_old_away() {
-  local pod=${CONF[STATIC_POD_MANIFEST]} path target
+  local pod=${CONF[STATIC_POD_MANIFEST]}
   if ! journal_has "${JOURNAL}" gone && [[ -e ${ROOT}${pod} ]]; then
     back_up "${pod}"
     rm -f -- "${ROOT}${pod}"
     stop_etcd
   fi
   journal_has "${JOURNAL}" gone && return 0
+  move_data_aside "what is left of the lost member"
+  ! running || note_etcd
+}
+
+# move_data_aside WHAT: so that another member can be born here; it is never deleted.
+move_data_aside() {
+  local path target
   for path in "${CONF[DATA_DIR]}/member" ${CONF[WAL_DIR]:+"${CONF[WAL_DIR]}"}; do
     [[ -d ${ROOT}${path} ]] || continue
-    target=${path}.bundlegen-$(timestamp)
+    name_aside "${ROOT}${path}" target
+    target=${target#"${ROOT}"}
     journal aside "${path} ${target}"
     mv -T -- "${ROOT}${path}" "${ROOT}${target}"
     MOVED_ASIDE+=("${target}")
-    say "  moved what is left of the lost member to ${target}; delete it yourself when nobody needs it"
+    say "  moved $1 to ${target}; delete it yourself when nobody needs it"
   done
   [[ ! -e ${STATE}/member ]] || back_up "${CONF[STATE_DIR]}/member"
   forget_member
-  ! running || note_etcd
 }
 
 # undo_aside "FROM TO"

@@ -16,6 +16,8 @@
 #   gone ID                               the lost member of this host is to be taken out of the cluster
 #   moved ID URL                          the member at this address is to have another one
 #   aside FROM TO                         what is left of a lost member's data is to be moved
+#   stopped                               etcd was stopped; the rest of this bundle is to come
+#   work PATH                             a folder in which data is restored, and which goes again
 #   version VERSION                       of the etcd that served here before an upgrade
 #   undo                                  a finished one that is being undone: this must be finished first
 #   units                                 systemd and kubelet are touched from here on
@@ -43,7 +45,7 @@ declare -rA JOURNAL_SHAPES=(
   [image]="${IMAGE_SHAPE}"
   [tag]="${IMAGE_SHAPE} ${IMAGE_SHAPE} ${IMAGE_SHAPE}"
   [gone]='[0-9]{1,20}' [moved]="[0-9]{1,20} ${URL_SHAPE}" [aside]="${PATH_SHAPE} ${PATH_SHAPE}" [joins]="${URL_SHAPE}" [version]="${VERSION_SHAPE}"
-  [undo]='' [units]='' [commit]=''
+  [undo]='' [units]='' [commit]='' [stopped]='' [work]="${PATH_SHAPE}"
 )
 
 # journal WORDS...: one line in the journal, on disk when this returns.
@@ -96,7 +98,7 @@ begin_transaction() {
     mend_journal "${JOURNAL}"
     must_be_readable "${JOURNAL}"
     journal_has "${JOURNAL}" kubelet || journal kubelet "$(kubelet_enabled)" "$(kubelet_active)"
-    say "An earlier run of this bundle was interrupted; going on from there."
+    goes_on_stopped || say "An earlier run of this bundle was interrupted; going on from there."
     read_noted
   else
     rm -f -- "${JOURNAL}/journal"

@@ -68,6 +68,10 @@ undo() {
     restore "${pod}"
     ((UNDO_TROUBLE == 0)) || return 0
     stop_etcd
+  elif exchanges_data; then
+    # it comes back with the data that it belongs to
+    rm -f -- "${ROOT}${pod}"
+    stop_etcd
   fi
   # read_earlier has matched every word
   for line in ${UNDO_LINES[@]+"${UNDO_LINES[@]}"}; do
@@ -76,6 +80,15 @@ undo() {
   [[ ${CA_RETURNS} == no ]] || restart_etcd "${ORIGINAL}"
   # with some files old and some new, a kubelet that runs is best left alone
   ((UNDO_TROUBLE > 0)) || [[ ${UNITS_TOUCHED} == no ]] || restore_kubelet "${KUBELET_BEFORE% *}" "${KUBELET_BEFORE#* }"
+}
+
+# exchanges_data: does undoing put other data in the place of what etcd uses now?
+exchanges_data() {
+  local line
+  for line in ${UNDO_LINES[@]+"${UNDO_LINES[@]}"}; do
+    [[ ${line} != 'aside '* ]] || return 0
+  done
+  return 1
 }
 
 # Each word of the journal: how its line is taken back, given what follows the word.
@@ -165,11 +178,21 @@ same_file() {
   [[ -L $1 || $(sha256 "$1") == "$(sha256 "$2")" ]]
 }
 
+# name_aside PATH VARIABLE: sets it to the path that this folder gets when it is moved aside.
+name_aside() {
+  local base count=1
+  base=$1.bundlegen-$(timestamp)
+  while [[ -e ${base} ]]; do
+    base=$1.bundlegen-$(timestamp).$((count++))
+  done
+  printf -v "$2" '%s' "${base}"
+}
+
 # set_aside PATH: etcd's data is never deleted.
 set_aside() {
   local source=${ROOT}$1 target
   [[ -d ${source} ]] || return 0
-  target=${source}.bundlegen-$(timestamp)
+  name_aside "${source}" target
   if mv -T -- "${source}" "${target}"; then
     MOVED_ASIDE+=("${target#"${ROOT}"}")
     say "  moved etcd's data to ${target}; delete it yourself when nobody needs it"
@@ -216,7 +239,11 @@ generations() {
 # undo_failed: after a failure or a signal in the middle of an install. Whatever comes of it, the run ends with EXIT_FAILED.
 undo_failed() {
   before_install "${JOURNAL}"
-  if gone_up "${JOURNAL}"; then
+  if [[ ${CONF[OPERATION]} == restore ]]; then
+    # an old member that comes back while others are restored would be of two clusters
+    GONE_UP='no member of before is started again by itself'
+  fi
+  if [[ -n ${GONE_UP} ]] || gone_up "${JOURNAL}"; then
     end_transaction
     write_receipt "${EXIT_FAILED}" not-undone
     complain "the install failed and is left as it is: ${GONE_UP}" "The first error: ${FAILURE:-interrupted}" \

@@ -134,6 +134,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def tell_cluster(self):
+        """As a member tells other members, whether it has a leader or not."""
+        here = data_folder() / "cluster" if not OWN else pathlib.Path(OWN, "cluster")
+        self.send_response(200)
+        self.send_header("X-Etcd-Cluster-Id", here.read_text().strip() if here.exists() else "4d")
+        self.end_headers()
+
     def do_GET(self):
         if self.path == "/health":
             if mode() == "silent" and isinstance(self.connection, ssl.SSLSocket):
@@ -147,6 +154,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.reply(200, '{"health":"true"}')
         elif self.path == "/metrics":
             self.reply(200, f"# HELP x\netcd_server_has_leader {0 if mode() in ('waiting', 'mute') else 1}\n")
+        elif self.path == "/members":
+            self.tell_cluster()
         elif self.path == "/version" and isinstance(self.connection, ssl.SSLSocket):
             self.reply(200, setting("version") or '{"etcdserver":"3.5.15","etcdcluster":"3.5.0"}')
         else:
