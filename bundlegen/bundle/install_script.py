@@ -80,6 +80,7 @@ PARTS: Final[tuple[str, ...]] = (
     "operations/replace.sh",
     "operations/rotate-ca.sh",
     "operations/restore.sh",
+    "operations/adopt.sh",
 )
 """Files in templates/install, in the order in which they are joined: the header, the table of contents, the rest.
 

@@ -52,6 +52,14 @@ class Decision:
         return layout.change_name(self.number, self.operation.name)
 
     @property
+    def members_before(self) -> tuple[tuple[str, str], ...]:
+        """Name and address of each member that there is before it."""
+        if self.operation.finds:
+            return tuple((each.name, each.address) for each in self.cluster.hosts)
+        newest = self.earlier.newest
+        return () if newest is None else tuple((each.name, each.address) for each in newest.members)
+
+    @property
     def replaced(self) -> frozenset[str]:
         """The members that come anew in it, and were there before."""
         before = {} if self.earlier.newest is None else self.earlier.newest.births

@@ -66,6 +66,8 @@ def asked(
         known = ", ".join(each.name for each in table.OPERATIONS if each.by_name)
         hint = "build finds it out from the specification" if operation else f"there is {known}"
         raise UsageError(f"{name!r} is no operation that is asked for by name", hint=hint)
+    if operation.finds:
+        return _found(operation, history, wanted, where)
     if newest is None:
         what = "was made by bundlegen 0.1, which wrote down no change" if history.missing else "knows no change yet"
         hint = "build once with its specification, unedited" if history.missing else "make the first one: build"
@@ -91,6 +93,19 @@ def asked(
     pki = before.pki.model_copy(update={"ca": wanted.pki.ca})
     cluster = before.model_copy(update={"pki": pki}) if operation.turns_ca else before
     return Decision(operation, history.next_number, cluster, before, history, None, (), idle, reborn, how.at_once)
+
+
+def _found(operation: Operation, history: History, wanted: Cluster, where: Where) -> Decision:
+    """The cluster is there already, and the store knows nothing of it yet."""
+    if history.newest is not None or history.missing:
+        newest = "create" if history.newest is None else history.newest.name
+        raise ConflictError(
+            f"the store of {wanted.name} knows this cluster already: {newest} is its newest change",
+            hint=f"{operation.name} begins a store; bundlegen build makes the next change",
+        )
+    if refused := [Problem(where(()), "", *each) for each in operation.refusals(wanted, wanted)]:
+        raise SpecError(refused)
+    return Decision(operation, history.next_number, wanted, None, History(), None, ())
 
 
 def _refounded(

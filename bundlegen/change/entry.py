@@ -17,9 +17,8 @@ from bundlegen.spec import canonical
 
 def entry_of(run: Run, issued: Issued, made: Contents | None, moment: datetime) -> Change:
     """The change as the history keeps it."""
-    decision, newest = run.decision, run.decision.earlier.newest
+    decision = run.decision
     bundles = made.bundles if made else ()
-    members = newest.members if newest else ()
     return Change(
         number=decision.number,
         name=decision.name,
@@ -28,7 +27,7 @@ def entry_of(run: Run, issued: Issued, made: Contents | None, moment: datetime) 
         bundlegen=__version__,
         spec=canonical.tree(decision.cluster),
         options=run.options.shape,
-        members_before=tuple(Place(name=each.name, address=each.address) for each in members),
+        members_before=tuple(Place(name=name, address=address) for name, address in decision.members_before),
         members=decision.members,
         cas=tuple(dict.fromkeys((issued.ca.fingerprint, issued.signer.fingerprint))),
         issues=dict(run.prepared.issues),

@@ -16,6 +16,7 @@ from bundlegen.change.build import Built
 from bundlegen.change.shape import Options
 from bundlegen.commands.arguments import Arguments
 from bundlegen.errors import EXIT_OK
+from bundlegen.operations import table as table_of_operations
 from bundlegen.pki import ledger
 from bundlegen.system.console import Console
 from bundlegen.system.text import size, table
@@ -41,7 +42,7 @@ def make(arguments: Arguments, asked: Asked | None, console: Console) -> int:
         source_date=arguments.source_date,
         change=arguments.change_name,
         asked=asked,
-        existing=arguments.existing or asked is not None,
+        existing=arguments.existing or not _begins(asked),
         by=arguments.by,
     )
 
@@ -73,6 +74,12 @@ def make(arguments: Arguments, asked: Asked | None, console: Console) -> int:
         console.remark(f"{built.folder} is there already, byte for byte; nothing was changed")
     console.outcome("\n".join([*_what(built), *_built(built)]))
     return EXIT_OK
+
+
+def _begins(asked: Asked | None) -> bool:
+    """Whether the change may be the first one of a store."""
+    operation = None if asked is None else table_of_operations.named(asked.operation)
+    return asked is None or (operation is not None and operation.finds)
 
 
 def _data(built: Built) -> dict[str, Any]:

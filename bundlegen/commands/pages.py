@@ -95,6 +95,15 @@ PAGES: Final = {
             _ASKED,
         ),
         Page(
+            "adopt",
+            "SPEC",
+            "take over a cluster that was made by hand",
+            "The first change of the cluster's store: the specification describes what runs, and pki.ca names its CA. "
+            "Each bundle compares the two, item by item, and refuses if they differ. Then it gives the member new "
+            "certificates, and puts the files of bundlegen in place; etcd is not restarted.",
+            _ASKED,
+        ),
+        Page(
             "restore",
             "SPEC",
             "make the cluster anew from a snapshot",

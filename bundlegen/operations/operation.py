@@ -61,9 +61,9 @@ class Operation:
     above the commands that ``build`` prints. ``refusals``: why it must not lead from one cluster to the other: what is
     wrong, and what to do. ``bears_anew``: it is of one host, which may come with another address, and becomes a member
     anew. ``takes_out``: it takes members out of the cluster. ``refounds``: the cluster
-    begins anew from a snapshot, all members with it, under a token of its own. ``cas``: the CAs in force afterwards; an
-    empty fingerprint: a new one. ``turns_ca``: it leads to another CA, in rounds; ``confirms``: by round, what is
-    confirmed on each host, as options of the bundle.
+    begins anew from a snapshot, all members with it, under a token of its own. ``finds``: it is the first change of a
+    cluster that is there already. ``cas``: the CAs in force afterwards; an empty fingerprint: a new one. ``turns_ca``:
+    it leads to another CA, in rounds; ``confirms``: by round, what is confirmed on each host, as options of the bundle.
     """
 
     name: str
@@ -77,6 +77,7 @@ class Operation:
     bears_anew: bool = False
     takes_out: bool = False
     refounds: bool = False
+    finds: bool = False
     turns_ca: bool = False
     confirms: Mapping[str, str] = field(default_factory=dict)
     cas: Callable[[Situation], tuple[str, ...]] = lambda situation: situation.cas

@@ -4,7 +4,7 @@
 # Each operation is a room in operations/, with NAME_checks, NAME_steps and NAME_healthy; NAME_places and NAME_in_place: what
 # it puts on the host, and whether all else is there; NAME_peers and NAME_waiting: which others count, and in words, while
 # there is no leader. bundle.conf names one of these.
-readonly OPERATIONS=(create configure renew upgrade add remove replace rotate-ca restore)
+readonly OPERATIONS=(create configure renew upgrade add remove replace rotate-ca restore adopt)
 
 # do_install: the bundle's operation, with what all have in common.
 do_install() {

@@ -255,8 +255,9 @@ def test_what_cannot_be_meant(at: Path, refused: Callable[..., str]) -> None:
     assert "'configure' is no operation that is asked for by name (build finds it out" in refused(
         2, "plan", "cluster.yaml", "configure"
     )
-    assert "'renw' is no operation that is asked for by name (there is renew, replace, rotate-ca, restore)" in refused(
-        2, "plan", "cluster.yaml", "renw"
+    assert (
+        "'renw' is no operation that is asked for by name (there is renew, replace, rotate-ca, restore, adopt)"
+        in refused(2, "plan", "cluster.yaml", "renw")
     )
     assert "--within is for an operation that is asked for" in refused(2, "plan", "cluster.yaml", "--within", "60d")
     assert "renew needs SPEC" in refused(2, "renew")

@@ -76,6 +76,15 @@ def upgrade(name: str = "2-upgrade", image: str = "registry.k8s.io/etcd:3.5.26-0
     return configure(name, **changes)
 
 
+def adopting(**changes: Any) -> Payload:
+    """A bundle that takes over infra0's member, in a cluster of three."""
+    members = changes.setdefault("members", THREE)
+    conf = {"OPERATION": "adopt", "CHANGE": "1-adopt", "CHANGE_NUMBER": "1"}
+    conf |= {"MEMBERS_BEFORE": " ".join(f"{host}={address}" for host, address in members.items())}
+    changes["conf"] = {**conf, **changes.pop("conf", {})}
+    return Payload(issue=1, **changes)
+
+
 def restoring(snapshot: bytes, name: str = "2-restore", **changes: Any) -> Payload:
     """A bundle that makes a cluster of three anew from this snapshot."""
     members = changes.setdefault("members", THREE)

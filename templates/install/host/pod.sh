@@ -98,7 +98,7 @@ run_kubeadm() {
   made=${apart}/${path##*/}
   rm -rf -- "${apart}"
   mkdir -- "${apart}"
-  output=$(kubeadm_apart "${apart}" "${path%/*}" 2>&1) \
+  output=$(kubeadm_apart "${apart}" "${path%/*}" "${CONF[KUBEADM_CONFIG]}" 2>&1) \
     || die "${EXIT_FAILED}" "kubeadm init phase etcd local failed: ${output}"
   [[ -f ${made} ]] || die "${EXIT_FAILED}" "kubeadm wrote no ${path}: ${output}"
   names_every_member "${made}"
@@ -111,12 +111,12 @@ run_kubeadm() {
   say "  kubeadm made ${path}"
 }
 
-# kubeadm_apart FOLDER MANIFESTS: kubeadm knows no other place for its manifest than MANIFESTS, where kubelet looks. So it
+# kubeadm_apart FOLDER MANIFESTS CONFIGURATION: kubeadm knows no other place for its manifest than MANIFESTS, where kubelet looks. So it
 # runs where FOLDER lies over that, in a mount namespace that nobody else is in.
 kubeadm_apart() {
   # shellcheck disable=SC2016 # for the bash in there
   unshare --mount --propagation private -- bash -c 'mount --bind -- "$1" "$2" && exec kubeadm init phase etcd local --config "$3"' \
-    kubeadm "$1" "$2" "${CONF[KUBEADM_CONFIG]}"
+    kubeadm "$@"
 }
 
 # install_life_form FILE: the manifest in FILE, in its form of life.
