@@ -76,3 +76,18 @@ def test_the_others_know(host: Sandbox, answer: str, said: str) -> None:
     found, text = verdict(host, Payload(members=THREE))
     assert found == ("failed" if said else "ok")
     assert not said or text == f"{DATA} holds the data of another etcd member{said}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("tmpfs", "data-dir: /var/lib/etcd is on a tmpfs, which every reboot empties"),
+        ("ext4\nnfs4", "data-dir: /var/lib/etcd is not on a disk of this host (nfs4)"),
+        ("nfs4\nxfs", ""),
+    ],
+)
+def test_the_file_system_is_looked_at(host: Sandbox, kind: str, said: str) -> None:
+    host.stub("fstype", f"{kind}\n")
+    done = host.install(Payload())
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr if said else "data-dir" not in done.stderr

@@ -18,6 +18,8 @@ check_data_dir() {
       "It is never deleted or reused by this installer. If nobody needs it, move what is in it away."
   elif why=$(open_to_others "${place}"); then
     verdict data-dir warning "${why}" "etcd wants it closed: chmod 0700 ${CONF[DATA_DIR]}"
+  elif why=$(odd_file_system "${CONF[DATA_DIR]}") || why=$(odd_file_system "${CONF[WAL_DIR]:-${CONF[DATA_DIR]}}"); then
+    verdict data-dir warning "${why}" "Use a local disk for etcd.dataDir: mount one there, or choose another folder."
   elif [[ -e ${place}/member ]] || has_log; then
     verdict data-dir ok "${CONF[DATA_DIR]} holds this member's own data, which $([[ ${CONF[OPERATION]} == restore ]] && ! is_restored && printf 'is moved aside' || printf 'stays')"
   elif others=$(beside_etcd "${place}") && [[ -n ${others} ]]; then
@@ -69,6 +71,20 @@ ask_whose_log() {
   done
   use_host_keys
   return 1
+}
+
+# odd_file_system FOLDER: says so if what is in it, or will be, does not stay, or is not on a disk of this host; fails if it is.
+odd_file_system() {
+  local folder=$1 kind
+  running || return 1
+  while [[ ! -d ${folder} && ${folder} == /?* ]]; do folder=${folder%/*}; done
+  kind=$(findmnt --noheadings --output FSTYPE --target "${folder:-/}" 2> /dev/null) || return 1
+  # of several on top of each other the last one counts
+  case ${kind##*$'\n'} in
+    tmpfs | ramfs) printf '%s is on a %s, which every reboot empties' "$1" "${kind##*$'\n'}" ;;
+    nfs* | cifs | smb3 | 9p | ceph | glusterfs | fuse.*) printf '%s is not on a disk of this host (%s), and etcd would lose data or its lead by that' "$1" "${kind##*$'\n'}" ;;
+    *) return 1 ;;
+  esac
 }
 
 # open_to_others FOLDER: says so if others than its owner may look into it; fails if they may not, or it is not there.

@@ -48,7 +48,7 @@ confirm_newcomer() {
   [[ ${CONF[SEALED]} == yes ]] || return 0
   clear_verdicts
   while read -r check; do
-    [[ ${check} != @(newcomer|joining|replaceable) ]] || "check_${check}"
+    [[ ${check} != @(newcomer|joining|replaceable|adoptable) ]] || "check_${check}"
   done < <("${CONF[OPERATION]}_checks")
   print_trouble
   ((FAILED == 0)) || die "${EXIT_PREFLIGHT}" "${CONF[HOST]} cannot become a member; nothing was changed"
