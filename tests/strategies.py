@@ -116,6 +116,9 @@ def specifications(draw: st.DrawFn, *, max_hosts: int = 5) -> dict[str, Any]:
         "health": st.fixed_dictionaries(
             {}, optional={"metricsDirectory": st.just("/var/lib/prometheus/node-exporter")}
         ),
+        "backup": st.fixed_dictionaries(
+            {}, optional={"schedule": st.sampled_from(["daily", "Mon *-*-* 02:00"]), "keep": st.integers(1, 9)}
+        ),
         "manifest": st.sampled_from(["kubeadm", "rendered"]),
     }
     return data | draw(st.fixed_dictionaries({}, optional=optional))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from bundlegen import kubernetes
 from bundlegen.addresses import bracketed, loopback_for
-from bundlegen.layout import PKI_DIR
+from bundlegen.layout import PKI_DIR, state_dir
 
 if TYPE_CHECKING:
     from bundlegen.spec.model import Cluster, Host
@@ -68,6 +68,13 @@ def initial_cluster(cluster: Cluster, hosts: Iterable[Host] | None = None) -> st
 def wal_dir(cluster: Cluster) -> str:
     """The folder that ``wal-dir`` names; empty if etcd chooses."""
     return cluster.etcd.extra_args.get("wal-dir", "").rstrip("/")
+
+
+def backup_dir(cluster: Cluster) -> str:
+    """The folder for snapshots that are taken by themselves; empty if there are none."""
+    if cluster.backup is None:
+        return ""
+    return cluster.backup.directory or f"{state_dir(cluster.name)}/snapshots"
 
 
 ETCD_QUOTA: Final = 2 * 1024**3

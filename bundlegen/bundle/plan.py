@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -228,6 +228,7 @@ def _shared(of: _Shared) -> tuple[Entry, ...]:
         ),
         entry(layout.HEALTH_SERVICE, renderer.health_service().encode(), layout.MODE_PLAIN, "health check service"),
         entry(layout.HEALTH_TIMER, renderer.health_timer().encode(), layout.MODE_PLAIN, "health check timer, off"),
+        *_backup(cluster, renderer),
         entry(
             layout.FIRSTBOOT_SERVICE,
             renderer.firstboot_service(of.state_dir).encode(),
@@ -236,6 +237,18 @@ def _shared(of: _Shared) -> tuple[Entry, ...]:
         ),
         entry(layout.FIRSTBOOT_CONF, renderer.firstboot_conf().encode(), layout.MODE_PLAIN, "settings of that unit"),
     )
+
+
+def _backup(cluster: Cluster, renderer: Renderer) -> Iterator[Entry]:
+    """What takes snapshots, if the specification wants them."""
+    if cluster.backup is not None:
+        yield entry(
+            layout.SNAPSHOT_COMMAND, renderer.snapshot_command().encode(), layout.MODE_PROGRAM, "snapshot command"
+        )
+        yield entry(
+            layout.SNAPSHOT_SERVICE, renderer.snapshot_service().encode(), layout.MODE_PLAIN, "snapshot service"
+        )
+        yield entry(layout.SNAPSHOT_TIMER, renderer.snapshot_timer().encode(), layout.MODE_PLAIN, "snapshot timer")
 
 
 def pki_entries(cluster: Cluster, host: Host, leaves: Mapping[str, Pair], ca: Pair) -> list[Entry]:

@@ -111,6 +111,18 @@ class Renderer:
         """The timer that starts it daily, or hourly for monitoring; installed, and off until somebody enables it."""
         return self._render("bundlegen-health.timer.j2", often=self._cluster.metrics_file is not None)
 
+    def snapshot_command(self) -> str:
+        """The small command left on the host, which takes a snapshot with the installed copy."""
+        return self._render("snapshot-command.sh.j2", state_dir=layout.state_dir(self._cluster.name))
+
+    def snapshot_service(self) -> str:
+        """The unit that takes one, and lets the oldest go."""
+        return self._render("bundlegen-snapshot.service.j2", snapshot_command=layout.SNAPSHOT_COMMAND)
+
+    def snapshot_timer(self) -> str:
+        """The timer that starts it; the installer switches it on."""
+        return self._render("bundlegen-snapshot.timer.j2")
+
     def bundle_conf(self, host: Host, content: Content) -> str:
         """``bundle.conf``: everything install.sh has to know about ``host``."""
         return self._conf(conf.values(Facts(self._cluster, host, self._token, self.birth(host), content)))

@@ -48,6 +48,7 @@ ROWS: Final[tuple[tuple[FieldPath, str], ...]] = (
     (("etcd", "extraArgs", "wal-dir"), FIXED),
     (("etcd", "extraArgs"), CONFIGURE),
     (("health",), CONFIGURE),
+    (("backup",), CONFIGURE),
     (("manifest",), CONFIGURE),
     (("images",), NOWHERE),
 )

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from bundlegen.spec.types import (
     NO_HOST,
     CaKeyHost,
+    Calendar,
     ClusterName,
     Duration,
     Endpoint,
@@ -216,6 +217,16 @@ class Health(Section):
     )
 
 
+class Backup(Section):
+    """Snapshots that the hosts take by themselves."""
+
+    schedule: Calendar = Field(default="*-*-* 02:00:00", description="When, as in systemd's OnCalendar.")
+    keep: int = Field(default=7, ge=1, le=1000, description="How many of them stay on each host, the newest ones.")
+    directory: HostPath | None = Field(
+        default=None, description="The folder on the hosts. Default: `snapshots` in bundlegen's own folder there."
+    )
+
+
 class Cluster(Section):
     """An etcd cluster outside Kubernetes, from which bundlegen builds one bundle per host."""
 
@@ -231,6 +242,7 @@ class Cluster(Section):
     kubelet: Kubelet = Field(default_factory=Kubelet, description=Kubelet.__doc__)
     etcd: Etcd = Field(default_factory=Etcd, description=Etcd.__doc__)
     health: Health | None = Field(default=None, description=Health.__doc__)
+    backup: Backup | None = Field(default=None, description=Backup.__doc__)
     manifest: Literal["kubeadm", "rendered"] = Field(
         default="kubeadm",
         description="`kubeadm`: the host runs `kubeadm init phase etcd local`. "

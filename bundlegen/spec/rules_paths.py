@@ -146,4 +146,25 @@ def metrics_folder_apart(cluster: Cluster) -> Iterator[Finding]:
         yield Finding(path, f"{where} is in etcd's data directory", hint, involves=(("etcd", "dataDir"),))
 
 
-RULES: Final[tuple[Rule, ...]] = (config_file_apart, binary_is_a_program, data_dir_safe, metrics_folder_apart)
+def backup_folder_apart(cluster: Cluster) -> Iterator[Finding]:
+    """What is lost with etcd's data is no backup of it."""
+    where = None if cluster.backup is None else cluster.backup.directory
+    if where is None:
+        return
+    path: FieldPath = ("backup", "directory")
+    hint = "write a folder for snapshots alone, on another disk than etcd's data, such as /srv/etcd-snapshots"
+    if where in _TOP:
+        yield Finding(path, f"{where} holds more than snapshots", hint)
+    elif folder := _under(where, (*_VOLATILE, *_SYSTEM)) or _under(where, _OTHERS_DATA):
+        yield Finding(path, f"{where} is below {folder}, which is no place for snapshots", hint)
+    elif _under(where, (cluster.etcd.data_dir,)):
+        yield Finding(path, f"{where} is in etcd's data directory", hint, involves=(("etcd", "dataDir"),))
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    config_file_apart,
+    binary_is_a_program,
+    data_dir_safe,
+    metrics_folder_apart,
+    backup_folder_apart,
+)

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from bundlegen import durations
 from bundlegen.addresses import MAX_NAME, RejectedError, canonical_member_address, canonical_san, check_dns_name, show
+from bundlegen.spec import calendar
 from bundlegen.spec.fingerprint import PATTERN, canonical
 
 OLDEST_MINOR: Final = 22
@@ -287,6 +288,7 @@ ImageRepository = Annotated[str, *_text(_image_repository, examples=["registry.e
 ImageTag = Annotated[str, *_text(_image_tag, pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", examples=["3.5.15-0"])]
 Token = Annotated[str, *_text(_token, pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", examples=["prod-etcd-2026"])]
 Fingerprint = Annotated[str, *_text(canonical, pattern=PATTERN, examples=[":".join(["5C"] * 32)])]
+Calendar = Annotated[str, *_text(calendar.calendar, pattern=calendar.PATTERN, examples=["*-*-* 02:00"])]
 FlagName = Annotated[str, *_text(flag_name, pattern="^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 FlagValue = Annotated[str, *_text(flag_value)]
 JsonTree = Annotated[dict[str, Any], AfterValidator(_checked(json_tree))]

@@ -14,7 +14,7 @@ from tests.lint.tree import ROOT, check, shell_scripts
 
 SHELLCHECK = ("shellcheck", "--norc", "--enable=all")
 SHFMT = ("shfmt", "-i", "2", "-ci", "-bn", "-sr", "-d")
-RENDERED = ("install.sh", "image.sh", "health-command.sh", "guard.sh")
+RENDERED = ("install.sh", "image.sh", "health-command.sh", "guard.sh", "snapshot-command.sh")
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,7 @@ def rendered() -> dict[str, str]:
         "image.sh": install_script.join((*install_script.PARTS, *install_script.IMAGE_PARTS), install_script.texts()),
         "health-command.sh": Renderer(cluster, "token", resources.template_text).health_command(),
         "guard.sh": Renderer(cluster, "token", resources.template_text).guard(),
+        "snapshot-command.sh": Renderer(cluster, "token", resources.template_text).snapshot_command(),
     }
 
 
@@ -39,7 +40,7 @@ def test_every_shell_template_is_rendered_here() -> None:
     }
     packer = {name for name in shell if name.startswith("packer/scripts/")}
     parts = {f"install/{name}" for name in install_script.texts() if name not in install_script.TABLES}
-    assert shell == parts | {"health-command.sh.j2", "guard.sh.j2", "stub/first.sh"} | packer
+    assert shell == parts | {"health-command.sh.j2", "guard.sh.j2", "snapshot-command.sh.j2", "stub/first.sh"} | packer
     assert packer
 
 

@@ -116,6 +116,7 @@ def test_a_bundle_that_is_older_than_a_key_is_of_the_first_change() -> None:
     assert new == {
         *("OPERATION", "CHANGE_NUMBER", "AFTER_CHANGE", "REQUIRED_CHANGE", "MEMBERS_BEFORE", "INITIAL_STATE"),
         *("METRICS_ON", "WAL_DIR", "QUOTA_BYTES", "REPLACED", "REMOVES", "CA_ROUND", "SNAPSHOT_SHA256"),
+        *("BACKUP_SCHEDULE", "BACKUP_KEEP", "BACKUP_DIR"),
     }
     assert conf.completed(old) == conf.values(facts(Position()))
     half = {**old, "OPERATION": "create"}

@@ -30,6 +30,7 @@ usage() {
     '  --metrics FILE   health: write what was found for node-exporter as well (an absolute path)' \
     '  --output FILE    snapshot: a new file, as an absolute path that ends in .db; otherwise one of the day in' \
     '                   /var/lib/bundlegen/CLUSTER/snapshots' \
+    '  --scheduled      snapshot: into the folder of "backup", where the oldest ones then go' \
     '  --no-snapshot    install: where a bundle takes a snapshot first (upgrade, remove, rotate-ca), take none' \
     '  --control-planes-ready   second round of another CA: API servers have their new pair' \
     '  --accept-downtime        another CA at once: the cluster does not serve meanwhile' \
@@ -145,6 +146,7 @@ parse_arguments() {
         [[ -f ${SNAPSHOT_OPTION} && -r ${SNAPSHOT_OPTION} ]] || bad_usage "--snapshot needs a file that can be read, not \"$2\""
         shift
         ;;
+      --scheduled) SCHEDULED=yes ;;
       --no-snapshot) SNAPSHOT=no ;;
       --control-planes-ready) PLANES_READY=yes ;;
       --accept-downtime) DOWNTIME=yes ;;
@@ -200,6 +202,7 @@ parse_arguments() {
   [[ -z ${SNAPSHOT_OPTION} || ${VERB} == @(install|preflight|plan) ]] || bad_usage "--snapshot belongs to install"
   [[ ${PLANES_READY} == no || ${VERB} == @(install|preflight|plan) ]] || bad_usage "--control-planes-ready belongs to install"
   [[ ${DOWNTIME} == no || ${VERB} == @(install|preflight|plan) ]] || bad_usage "--accept-downtime belongs to install"
+  [[ ${SCHEDULED} == no || ${VERB} == snapshot && -z ${OUTPUT} ]] || bad_usage "--scheduled belongs to snapshot, without --output"
   [[ -z ${OUTPUT} || ${VERB} == snapshot ]] || bad_usage "--output belongs to snapshot"
   [[ -z ${METRICS_FILE} || ${VERB} == health ]] || bad_usage "--metrics belongs to health"
   ((${#ALLOWED[@]} == 0)) || [[ ${VERB} == hygiene ]] || bad_usage "--allow belongs to hygiene"

@@ -8,6 +8,7 @@ health_checks() {
   METRIC=()
   health_files
   health_expiry
+  health_backup
   health_kubelet
   health_process
   health_data

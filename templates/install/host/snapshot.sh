@@ -5,13 +5,19 @@
 readonly SNAPSHOT_SECONDS=3600
 readonly SNAPSHOT_RESERVE_KIB=262144 # of room in the folder, which no snapshot takes
 
+SCHEDULED=no # --scheduled
 UNFINISHED=''
 
 do_snapshot() {
   [[ -z ${ROOT} ]] || die "${EXIT_USAGE}" "snapshot asks a running etcd, which --root has not"
   right_host
   [[ -d ${STATE} ]] || die "${EXIT_PREFLIGHT}" "nothing of ${CONF[CLUSTER]} is installed here" "A snapshot is taken on a member's host."
-  take_snapshot "${OUTPUT}"
+  if [[ ${SCHEDULED} == yes ]]; then
+    take_lock
+    take_scheduled
+  else
+    take_snapshot "${OUTPUT}"
+  fi
 }
 
 # snapshot_before: what this member holds, before something is done that has no way back but this.

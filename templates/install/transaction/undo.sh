@@ -80,6 +80,7 @@ undo() {
   [[ ${CA_RETURNS} == no ]] || restart_etcd "${ORIGINAL}"
   # with some files old and some new, a kubelet that runs is best left alone
   ((UNDO_TROUBLE > 0)) || [[ ${UNITS_TOUCHED} == no ]] || restore_kubelet "${KUBELET_BEFORE% *}" "${KUBELET_BEFORE#* }"
+  [[ ${UNITS_TOUCHED} == no ]] || retend_backup
 }
 
 # exchanges_data: does undoing put other data in the place of what etcd uses now?
