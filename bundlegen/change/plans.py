@@ -90,12 +90,14 @@ def position(decision: Decision, host: str, hosts: Sequence[str]) -> Position:
     # they take themselves out, unless the first of those that stay does it, since none of them has a bundle
     takes_out = host not in stay or (host == hosts[0] and not set(gone) & set(hosts))
     takes_out = takes_out and decision.operation.takes_out
+    # who begins anew may do so on a machine that has run nothing, and is given all there is
+    anew = decision.operation.refounds or (decision.operation.bears_anew and host in decision.replaced)
     return Position(
         change=decision.name,
         number=decision.number,
         operation=decision.operation.name,
         after=_name(earlier.last_of(host)),
-        required=_name(earlier.required_of(host, _is_made_up)),
+        required="" if anew else _name(earlier.required_of(host, _is_made_up)),
         members_before=decision.members_before,
         replaced=next(iter(decision.replaced), "") if decision.operation.bears_anew else "",
         snapshot=decision.snapshot,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.clusters import STICK, etcdctl, run_bundle
+from tests.e2e.clusters import STICK, Cluster, Member, etcdctl, run_bundle
 from tests.e2e.rig.host import Host
 from tests.e2e.rig.writer import keys_of
 from tests.e2e.running import HEALTH, Running
@@ -24,11 +24,9 @@ def running(run_three: Callable[[str], Running]) -> Running:
 
 
 def ask(running: Running, *words: str, index: int = 0) -> str:
+    host = list(running.hosts.values())[index]
     return etcdctl(
-        running.session,
-        running.cluster,
-        *("--endpoints", running.cluster.endpoint(index), *words),
-        keys_of=running.hosts[f"infra{index}"],
+        running.session, running.cluster, *("--endpoints", running.cluster.endpoint(index), *words), keys_of=host
     )
 
 
@@ -47,9 +45,9 @@ def revision(running: Running) -> int:
     return found
 
 
-def snapshot(running: Running, folder: Path) -> Path:
+def snapshot(running: Running, folder: Path, name: str = "infra1") -> Path:
     """Taken on a host, and carried away."""
-    host = running.hosts["infra1"]
+    host = running.hosts[name]
     host.exec(
         ["bash", f"/var/lib/bundlegen/{running.cluster.name}/bundle/install.sh", "snapshot", "--output", "/root/s.db"]
     )
@@ -145,3 +143,27 @@ def test_onto_one_host_after_all_data_is_lost(running: Running, tmp_path: Path) 
     assert keys(one) == before
     assert set(members(one)) == {"infra0"}
     running.hosts["infra0"].exec([HEALTH, "--cluster", "--wait", "60"])
+
+
+def test_onto_five_fresh_hosts(running: Running, boot: Callable[[Cluster], list[Host]], tmp_path: Path) -> None:
+    """After the test above: other machines, and more of them. The member that is left is taken out of service first."""
+    left = running.hosts["infra0"]
+    one = replace(running, cluster=replace(running.cluster, hosts=running.cluster.hosts[:1]), hosts={"infra0": left})
+    before, file = keys(one), snapshot(one, tmp_path, "infra0")
+    cluster = replace(running.cluster, hosts=tuple(Member(f"new{n}", f"10.0.0.{20 + n}") for n in range(5)))
+    cluster.edit(hosts=[{"name": each.name, "address": each.address} for each in cluster.hosts])
+    change = cluster.restore(file)
+    hosts = {host.name: host for host in boot(cluster)}
+    carry(hosts, file)
+    refused = run_bundle(hosts["new0"], change.bundle("new0"), expect=PREFLIGHT_FAILED)
+    assert "these members of before still run: infra0 (" in refused.stderr
+    installer = f"/var/lib/bundlegen/{cluster.name}/bundle/install.sh"
+    assert f"bash {installer} uninstall" in (change.out / "CHANGE.md").read_text()
+    left.exec(["bash", installer, "uninstall"], timeout=200)
+    for name, host in hosts.items():
+        run_bundle(host, change.bundle(name))
+    for host in hosts.values():
+        host.exec([HEALTH, "--cluster", "--wait", "60"])
+    five = replace(running, cluster=cluster, hosts=hosts)
+    assert [keys(five, index) for index in range(5)] == [before] * 5
+    assert set(members(five)) == set(hosts)

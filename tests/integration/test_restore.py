@@ -62,6 +62,7 @@ def test_onto_the_same_hosts(stick: Path) -> None:
     for host in ("infra0", "infra1", "infra2"):
         found = conf(stick, "4-restore", host)
         assert found["SNAPSHOT_SHA256"] == SUM
+        assert found["REQUIRED_CHANGE"] == ""
         assert found["INITIAL_CLUSTER_TOKEN"] == f"{token}-4-{SUM[:8]}"
         assert (found["INITIAL_STATE"], found["REPLACED"], found["REMOVES"]) == ("new", "", "")
         assert found["INITIAL_CLUSTER"].count("https://") == 3

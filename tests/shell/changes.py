@@ -50,7 +50,7 @@ def add(name: str = "2-add", **changes: Any) -> Payload:
 def replaced(name: str = "2-replace", **changes: Any) -> Payload:
     """A bundle that replaces the member of infra0, in a cluster of three."""
     members = changes.setdefault("members", THREE)
-    conf = {"OPERATION": "replace", "REPLACED": "infra0", "AFTER_CHANGE": "create", "REQUIRED_CHANGE": "create"}
+    conf = {"OPERATION": "replace", "REPLACED": "infra0", "AFTER_CHANGE": "create"}
     before = " ".join(f"{host}={address}" for host, address in members.items())
     conf |= {"CHANGE": name, "CHANGE_NUMBER": name.partition("-")[0], "MEMBERS_BEFORE": before}
     changes["conf"] = {**conf, **changes.pop("conf", {})}
@@ -91,7 +91,7 @@ def restoring(snapshot: bytes, name: str = "2-restore", **changes: Any) -> Paylo
     conf = {"OPERATION": "restore", "SNAPSHOT_SHA256": hashlib.sha256(snapshot).hexdigest()}
     before = " ".join(f"{host}={address}" for host, address in changes.pop("before", THREE).items())
     conf |= {"CHANGE": name, "CHANGE_NUMBER": name.partition("-")[0], "MEMBERS_BEFORE": before}
-    conf |= {"AFTER_CHANGE": "create", "REQUIRED_CHANGE": "create"} if "infra0" in before else {}
+    conf |= {"AFTER_CHANGE": "create"} if "infra0" in before else {}
     changes["conf"] = {**conf, **changes.pop("conf", {})}
     assert members
     return Payload(token="token-1-2-abcdef01", **changes)

@@ -55,6 +55,17 @@ def test_it_comes_anew(lived: Sandbox) -> None:
     assert lived.path(f"{DATA}/snap/what-is-left").exists()
 
 
+def test_on_a_new_machine(host: Sandbox) -> None:
+    """Nothing of bundlegen's has run there, and nothing has to have."""
+    for name, address in OTHERS.items():
+        host.neighbour(name, address)
+    host.stub("members", listed(OWN))
+    code, said = run(host)
+    assert code == 0, said
+    assert members(host) == {"infra1": False, "infra2": False, "infra0": False}
+    assert requests(host) == ["remove", "add", "promote"]
+
+
 @pytest.mark.parametrize(
     ("stubs", "why"),
     [

@@ -220,6 +220,13 @@ def test_on_a_fresh_host(host: Sandbox) -> None:
     assert host.install(restoring(WHOLE, before={"old0": "10.0.0.60"}), "rollback").returncode in (0, 11)
 
 
+def test_on_a_new_machine_of_the_same_name(host: Sandbox) -> None:
+    """Nothing has run here, and nothing has to have."""
+    said = run(host, "--snapshot", carry(host))
+    assert "begins with the snapshot" in said
+    assert "create did not run here; this run makes up for it." in said
+
+
 def test_where_all_data_is_lost(three: Sandbox) -> None:
     three.execute("/bin/sh", "-c", f"rm -rf {DATA}; kill -9 $(cat /var/stub/etcd-pid)")
     stick = carry(three)
