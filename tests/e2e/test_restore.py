@@ -146,7 +146,7 @@ def test_onto_one_host_after_all_data_is_lost(running: Running, tmp_path: Path) 
 
 
 def test_onto_five_fresh_hosts(running: Running, boot: Callable[[Cluster], list[Host]], tmp_path: Path) -> None:
-    """After the test above: other machines, and more of them. The member that is left is taken out of service first."""
+    """After the test above: other machines, and more of them. What was left is switched off for good."""
     left = running.hosts["infra0"]
     one = replace(running, cluster=replace(running.cluster, hosts=running.cluster.hosts[:1]), hosts={"infra0": left})
     before, file = keys(one), snapshot(one, tmp_path, "infra0")
@@ -155,11 +155,8 @@ def test_onto_five_fresh_hosts(running: Running, boot: Callable[[Cluster], list[
     change = cluster.restore(file)
     hosts = {host.name: host for host in boot(cluster)}
     carry(hosts, file)
-    refused = run_bundle(hosts["new0"], change.bundle("new0"), expect=PREFLIGHT_FAILED)
-    assert "these members of before still run: infra0 (" in refused.stderr
-    installer = f"/var/lib/bundlegen/{cluster.name}/bundle/install.sh"
-    assert f"bash {installer} uninstall" in (change.out / "CHANGE.md").read_text()
-    left.exec(["bash", installer, "uninstall"], timeout=200)
+    told = (change.out / "CHANGE.md").read_text()
+    assert f"bash /var/lib/bundlegen/{cluster.name}/bundle/install.sh uninstall" in told
     for name, host in hosts.items():
         run_bundle(host, change.bundle(name))
     for host in hosts.values():

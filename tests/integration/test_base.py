@@ -83,9 +83,8 @@ def test_it_holds_nothing_of_a_host(change: Path) -> None:
 def test_its_conf_has_every_key_and_no_identity(change: Path) -> None:
     base, host = read(change, "base").conf, read(change).conf
     assert base.keys() == host.keys()
-    assert {name for name, value in base.items() if not value} - {"ARCHITECTURE", "IMAGES_FILE", "WAL_DIR"} == set(
-        IDENTITY
-    )
+    of_all = {"ARCHITECTURE", "IMAGES_FILE", "WAL_DIR", "BACKUP_SCHEDULE"}
+    assert {name for name, value in base.items() if not value} - of_all == set(IDENTITY)
     differing = {name for name in base if base[name] != host[name]} - set(IDENTITY)
     assert differing == {"KIND", "STATE_DIR"}
     assert (base["KIND"], host["KIND"]) == ("base", "host")

@@ -18,6 +18,7 @@ ASKED_FOR_ELSEWHERE = {
     "kubeadm",
     "kubelet",
     "systemctl",
+    "findmnt",
     "dd",
     "gzip",
     "head",
