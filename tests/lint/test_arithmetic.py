@@ -62,6 +62,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "check_versions patch": VERSION_IS_MATCHED,
     "check_versions wanted": ("check_versions", "[[ ! ${tag#v} =~ ^(${VERSION_SHAPE}) ]] ||"),
     "close_transaction last": ("generations", "[[ ! ${folder##*/} =~ ^[0-9]{4,9}$ ||"),
+    "compare_kubelet ENTRY_OF": ENTRIES_ARE_COUNTED,
     "data_lost LOG_MEMBER": ("read_log", 'LOG_MEMBER=$(decimal "${BASH_REMATCH[9]}")'),
     "data_lost WRITTEN.MEMBER_ID": ("read_written", "${value} =~ ^${WRITTEN_SHAPES[${key}]}$ ]] || continue"),
     "decimal byte": ("read_log", "number='(( [89a-f][0-9a-f]){0,9} [0-7][0-9a-f])'"),

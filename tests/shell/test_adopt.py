@@ -54,6 +54,7 @@ def test_under_an_etcd_that_runs_on(by_hand: Sandbox, mode: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert PROOF in done.stdout
     assert "The cluster test is healthy: all 3 members answer." in done.stdout
+    assert f"kubelet's set-up is not as the specification makes it, and is replaced: {DROP_IN}\n" in done.stderr
     assert (by_hand.stubbed("etcd-pid"), by_hand.path(POD).read_bytes()) == (pid, pod)
     assert by_hand.path(f"{STATE}/member").exists()
     assert b"ExecStartPre" in by_hand.path(DROP_IN).read_bytes()

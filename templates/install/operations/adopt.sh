@@ -122,6 +122,17 @@ check_adoptable() {
   has_fault adoptable || compare_members
   rm -f -- "${made}"
   has_fault adoptable || verdict adoptable ok "what runs here is what the specification says, and all members serve"
+  compare_kubelet
+}
+
+# compare_kubelet: its set-up is replaced, so that it is said, and refuses nothing.
+compare_kubelet() {
+  local path other=''
+  for path in "${CONF[KUBELET_DROPIN]}" "${CONF[KUBELET_CONFIG]}"; do
+    [[ ! -e ${path} || $(sha256 "${path}") == "${ENTRY_SHA[${ENTRY_OF[${path}]}]}" ]] || other+=" ${path}"
+  done
+  [[ -z ${other} ]] || verdict adoptable warning "kubelet's set-up is not as the specification makes it, and is replaced:${other}" \
+    "See what changes: sh ${CONF[HOST]}.run -- plan. kubelet restarts, and its containers run on."
 }
 
 # compare_flags PID FILE
