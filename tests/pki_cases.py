@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bundlegen.pki import entropy
-from bundlegen.pki.issue import PrivateKey
+from bundlegen.pki.issue import Pair, PrivateKey
 from bundlegen.pki.store import Issued, Progress, Store
 from bundlegen.spec import check
 from bundlegen.spec.model import Cluster
@@ -39,6 +40,19 @@ def fixture_key(name: str) -> PrivateKey:
     key = load_pem_private_key((FIXTURES / "keys" / f"{name}.key").read_bytes(), None)
     assert isinstance(key, PrivateKey)
     return key
+
+
+def own_ca(
+    key: PrivateKey, name: str, identifier: x509.SubjectKeyIdentifier | None, path_length: int | None = None
+) -> Pair:
+    """A CA as somebody else made it, valid today."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    start = datetime.now(UTC) - timedelta(days=1)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 99, start, start + 5 * YEAR)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+    if identifier is not None:
+        builder = builder.add_extension(identifier, critical=False)
+    return Pair(builder.sign(key, hashes.SHA256()), key)
 
 
 def at(moment: datetime) -> Callable[[], datetime]:

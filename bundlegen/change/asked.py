@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from bundlegen.errors import UsageError
-from bundlegen.pki import pairs, state
+from bundlegen.operations import table
+from bundlegen.pki import authorities, pairs, state
 from bundlegen.pki.cas import Cas
 from bundlegen.pki.catalog import host_requests
 from bundlegen.pki.history import Change, History
@@ -36,6 +37,12 @@ class Asked:
     at_once: bool = False
     snapshot: str = ""
 
+    @property
+    def turns_ca(self) -> bool:
+        """Whether the CA that the specification brings may be another one than until then."""
+        operation = table.named(self.operation)
+        return operation is not None and operation.turns_ca
+
 
 class NothingDueError(Exception):
     """No host needs what is asked for; the text says why, in a sentence."""
@@ -54,6 +61,8 @@ def chosen(asked: Asked, store: Path, cluster: Cluster, history: History, now: d
         settled = history.before(just.number)
     newest = settled.newest
     issues, cas = ({}, ()) if newest is None else (newest.issues, newest.cas)
+    if asked.turns_ca and len(cas) == 1:
+        authorities.check_new(cluster, cas[0])
     kept = state.read(store, _unpinned(cluster), now, issues, cas=Cas(cas), expired=True)
     meant = [host for host in cluster.hosts if not asked.hosts or host.name in asked.hosts]
     if asked.within is not None:

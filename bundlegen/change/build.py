@@ -28,7 +28,7 @@ from bundlegen.errors import ConflictError, Problem, SpecError, UsageError
 from bundlegen.images import archive, wanted
 from bundlegen.pki.history import Change
 from bundlegen.pki.store import Issued, Store
-from bundlegen.pki.survey import demand, survey
+from bundlegen.pki.survey import check_ca, demand, survey
 from bundlegen.record import reading
 from bundlegen.record import schema as record
 from bundlegen.spec.load import Loaded, load
@@ -75,6 +75,8 @@ def build(
     """
     loaded = load(spec)
     demand(options.pki, loaded.cluster, existing=options.existing)
+    if options.asked is None or not options.asked.turns_ca:
+        check_ca(options.pki, loaded.cluster)
     check_apart(options.output / loaded.cluster.name / (options.change or layout.FIRST_CHANGE), options.pki)
     archives = archive.survey(loaded.images, spec)
     stub = make_stub()

@@ -16,7 +16,7 @@ from bundlegen.pki.history import Change, History
 from bundlegen.spec import differences
 from bundlegen.spec.differences import ADD, FIXED, NOWHERE, REMOVE, REPLACE, Difference
 from bundlegen.spec.finding import FieldPath
-from bundlegen.spec.model import Ca, Cluster
+from bundlegen.spec.model import Ca, Cluster, PreviousCa
 from bundlegen.spec.types import NO_HOST
 
 Where: TypeAlias = Callable[[FieldPath], str]
@@ -175,11 +175,19 @@ def recorded(change: Change, wanted: Cluster) -> Cluster:
         found = Cluster.model_validate(change.spec)
     except ValidationError as error:
         raise StoreError(f"the history's specification of {change.name} is damaged", hint="restore a backup") from error
-    files = wanted.pki.ca_files
-    certificate, key = (None, None) if files is None else files
-    ca = Ca(certificate=certificate, key=key, fingerprint=found.pki.ca_fingerprint)
-    pki = found.pki.model_copy(update={"ca": ca if ca != Ca() else None})
+    pki = found.pki.model_copy(update={"ca": _located(found, wanted)})
     return found.model_copy(update={"images": wanted.images, "pki": pki})
+
+
+def _located(found: Cluster, wanted: Cluster) -> Ca | None:
+    """The CA as ``found`` brings one or does not, with the files of each that ``wanted`` names."""
+    known = wanted.pki.known_ca_files
+    named = [None, *known] if found.pki.ca_files is None else [*known, None]
+    own, before = (*named, None)[:2]
+    certificate, key = own or (None, None)
+    previous = None if before is None else PreviousCa(certificate=before.certificate, key=before.key)
+    ca = Ca(certificate=certificate, key=key, fingerprint=found.pki.ca_fingerprint, previous=previous)
+    return ca if ca != Ca() else None
 
 
 def _keeping_ca_key(before: Cluster, wanted: Cluster) -> Cluster:

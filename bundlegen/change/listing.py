@@ -21,7 +21,7 @@ from bundlegen.change.prepared import prepare, prepare_asked
 from bundlegen.images import archive, pack
 from bundlegen.pki import catalog, changes
 from bundlegen.pki.files import check_folder
-from bundlegen.pki.survey import demand, survey
+from bundlegen.pki.survey import check_ca, demand, survey
 from bundlegen.spec.load import load
 from bundlegen.spec.model import Cluster, Host
 from bundlegen.system import clock, resources
@@ -50,6 +50,8 @@ def listing(
     """
     loaded = load(spec)
     demand(pki, loaded.cluster, existing=asked is not None)
+    if asked is None or not asked.turns_ca:
+        check_ca(pki, loaded.cluster)
     if base:
         check_base(loaded.cluster, spec)
     archives = archive.survey(loaded.images, spec)

@@ -59,14 +59,21 @@ class Pair:
 
 
 def issue(
-    request: CertRequest, *, key: PrivateKey, serial: int, issued_at: datetime, issuer: Pair | None = None
+    request: CertRequest,
+    *,
+    key: PrivateKey,
+    serial: int,
+    issued_at: datetime,
+    issuer: Pair | None = None,
+    named: x509.Certificate | None = None,
 ) -> x509.Certificate:
     """The certificate asked for, signed by ``issuer`` or, for a CA, by itself.
 
+    ``named``: the CA, made elsewhere, whose subject and key identifier it has in place of those asked for.
     Raises StoreError if it would outlive its issuer or leave the range of dates a certificate can hold.
     """
     not_before, not_after = validity_window(request, issued_at, issuer.certificate if issuer else None)
-    subject = subject_name(request)
+    subject = named.subject if named else subject_name(request)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -77,7 +84,12 @@ def issue(
         .not_valid_after(not_after)
     )
     for extension, critical in extensions(request, key.public_key(), issuer.certificate if issuer else None):
-        builder = builder.add_extension(extension, critical)
+        wanted: x509.ExtensionType | None = extension
+        if named and isinstance(extension, x509.SubjectKeyIdentifier):
+            identifier = issuer_key_identifier(named)
+            wanted = None if identifier is None else x509.SubjectKeyIdentifier(identifier)
+        if wanted is not None:
+            builder = builder.add_extension(wanted, critical)
     signer = issuer.key if issuer else key
     return builder.sign(signer, signature_hash(signer))
 

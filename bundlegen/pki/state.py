@@ -36,7 +36,8 @@ class State:
     """``about`` and ``signer`` are None where they are still to be made.
 
     ``trusted``: the CA that hosts trust, and ``cross`` the cross certificate, where that is not the signer. ``found``
-    holds what fits, in the order asked for.
+    holds what fits, in the order asked for. ``brings``: a CA was brought along for this change, and the store does not
+    know it yet.
     """
 
     about: About | None
@@ -47,6 +48,7 @@ class State:
     found: dict[CertRequest, Pair]
     past: Record
     warnings: tuple[str, ...]
+    brings: bool = False
 
     @property
     def missing(self) -> tuple[CertRequest, ...]:
@@ -102,7 +104,8 @@ def read(
             damage.add(_expired(pairs.leaf_folder(store, request, signer.certificate), request, pair))
     damage.raise_if_any()
     warnings = (*past.warnings, *_kept(cluster, signer, about), *_worries(found, signer, now))
-    return State(about, force.trusted, signer, force.cross, requests, found, past, warnings)
+    brings = bool(cas.issue) and not os.path.lexists(authorities.folder_of(store, cas.issue))
+    return State(about, force.trusted, signer, force.cross, requests, found, past, warnings, brings)
 
 
 def _place(store: Path, cluster: Cluster) -> str:

@@ -230,6 +230,8 @@ class Store:
         with closing(make_keys([request.algorithm for request in wanted], self._entropy, jobs)) as keys:
             if signer is None:
                 signer, cross = making.ca(asked, next(keys), cluster, before.trusted)
+            elif before.brings:
+                cross = making.brought(cluster, cas.issue, signer, before.trusted)
             elif cluster.pki.ca_files is None:
                 ledger.found(asked, signer.certificate, None)
             if about is None:

@@ -17,6 +17,7 @@ from bundlegen.pki.catalog import CertRequest, ca_request
 from bundlegen.pki.files import check_folder
 from bundlegen.pki.issue import validity_window
 from bundlegen.pki.ledger import Ledger
+from bundlegen.pki.making import crossed
 from bundlegen.system import clock as system_clock
 from bundlegen.system.text import stamp
 
@@ -47,6 +48,15 @@ def demand(pki_root: Path, cluster: Cluster, *, existing: bool) -> None:
         raise StoreError(f"there is no store in {path}", hint="name the folder of this cluster's store with --pki")
 
 
+def check_ca(pki_root: Path, cluster: Cluster) -> None:
+    """Raises StoreError where the specification brings another CA than the one in force, or none though it has to."""
+    path = pki_root / cluster.name
+    about = store_json.read(path / pairs.STORE_JSON, cluster.name)
+    newest = None if about is None else changes.read(path).newest
+    if about is not None and newest is not None:
+        authorities.check_named(path, cluster, about, newest.cas[-1])
+
+
 def survey(
     pki_root: Path,
     cluster: Cluster,
@@ -71,6 +81,10 @@ def survey(
     if before.signer is None:
         validity_window(asked, now)
         ledger.wanted(asked, None)
+    if before.trusted is not None and len(cas.fingerprints) > 1 and before.cross is None:
+        brought = None if before.signer is None else before.signer.certificate
+        trusted = before.trusted.certificate
+        ledger.wanted(crossed(cluster, cas.issue, trusted, now, brought), trusted)
     for request in before.missing:
         issuer = before.signer.certificate if before.signer else None
         validity_window(request, now, issuer)

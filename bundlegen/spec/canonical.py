@@ -35,8 +35,11 @@ def tree(cluster: Cluster) -> dict[str, Any]:
     settled = cluster.model_copy(update={"pki": pki})
     found: dict[str, Any] = settled.model_dump(mode="json", by_alias=True, exclude_none=True)
     del found["images"]
-    if cluster.pki.ca_files is not None:
-        found["pki"]["ca"] |= _OWN_CA
+    if ca := found["pki"].get("ca"):
+        ca.pop("previous", None)
+        ca |= _OWN_CA if cluster.pki.ca_files is not None else {}
+        if not ca:
+            del found["pki"]["ca"]
     return found
 
 

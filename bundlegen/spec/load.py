@@ -20,7 +20,7 @@ from bundlegen.layout import is_destination
 from bundlegen.spec.characters import cut
 from bundlegen.spec.check import Checked, check
 from bundlegen.spec.finding import FieldPath, Finding
-from bundlegen.spec.model import Cluster
+from bundlegen.spec.model import CaFiles, Cluster
 from bundlegen.spec.yaml_tree import Tree, UnreadableError, parse
 
 MAX_BYTES: Final = 1 << 20
@@ -145,17 +145,22 @@ def _why(error: OSError | ValueError) -> tuple[str, str]:
 def _with_ca(checked: Checked, folder: Path) -> tuple[Cluster, tuple[Finding, ...]]:
     """The cluster with absolute paths of its own CA's files, and what is wrong with those files."""
     cluster = checked.cluster
-    files = cluster.pki.ca_files
-    if files is None or cluster.pki.ca is None:
+    ca = cluster.pki.ca
+    if ca is None or not cluster.pki.known_ca_files:
         return cluster, ()
     problems: list[Finding] = []
-    resolved: dict[str, str] = {}
-    for part, name in files._asdict().items():
-        file = folder / name
-        resolved[part] = str(file)
-        if wrong := _unusable(file):
-            problems.append(Finding(("pki", "ca", part), *wrong))
-    pki = cluster.pki.model_copy(update={"ca": cluster.pki.ca.model_copy(update=resolved)})
+
+    def resolved(path: FieldPath, files: CaFiles) -> dict[str, str]:
+        found = {part: folder / name for part, name in files._asdict().items()}
+        problems.extend(Finding((*path, part), *wrong) for part, file in found.items() if (wrong := _unusable(file)))
+        return {part: str(file) for part, file in found.items()}
+
+    if cluster.pki.ca_files is not None:
+        ca = ca.model_copy(update=resolved(("pki", "ca"), cluster.pki.ca_files))
+    if ca.previous is not None:
+        before = resolved(("pki", "ca", "previous"), CaFiles(ca.previous.certificate, ca.previous.key))
+        ca = ca.model_copy(update={"previous": ca.previous.model_copy(update=before)})
+    pki = cluster.pki.model_copy(update={"ca": ca})
     return cluster.model_copy(update={"pki": pki}), tuple(problems)
 
 

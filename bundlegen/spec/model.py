@@ -100,6 +100,13 @@ class CaFiles(NamedTuple):
     key: str
 
 
+class PreviousCa(Section):
+    """Your own CA that was in force before, while ``bundlegen rotate-ca`` turns from it to another."""
+
+    certificate: LocalPath = Field(description="PEM file with that CA's certificate, relative to the specification.")
+    key: LocalPath = Field(description="PEM file with its private key, which signs the cross certificate.")
+
+
 class Ca(Section):
     """The certificate authority: your own, in place of one that bundlegen creates, and which one it has to be."""
 
@@ -112,6 +119,10 @@ class Ca(Section):
     fingerprint: Fingerprint | None = Field(
         default=None,
         description="SHA-256 fingerprint of the CA that the store must hold; no other one is made or used.",
+    )
+    previous: PreviousCa | None = Field(
+        default=None,
+        description="Your own CA that was in force before, while `bundlegen rotate-ca` turns from it to another.",
     )
 
 
@@ -147,6 +158,13 @@ class Pki(Section):
         if self.ca is None or self.ca.certificate is None or self.ca.key is None:
             return None
         return CaFiles(self.ca.certificate, self.ca.key)
+
+    @property
+    def known_ca_files(self) -> tuple[CaFiles, ...]:
+        """Every CA of one's own that is named: the one that is brought along, and the one before it."""
+        previous = None if self.ca is None else self.ca.previous
+        before = None if previous is None else CaFiles(previous.certificate, previous.key)
+        return tuple(each for each in (self.ca_files, before) if each is not None)
 
     @property
     def ca_fingerprint(self) -> str | None:

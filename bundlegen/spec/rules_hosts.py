@@ -221,7 +221,7 @@ def ca_is_whole(cluster: Cluster) -> Iterator[Finding]:
     if ca is None:
         return
     if ca.certificate is None and ca.key is None:
-        if ca.fingerprint is None:
+        if ca.fingerprint is None and ca.previous is None:
             yield Finding(("pki", "ca"), "is empty", "name certificate and key, or the fingerprint; or leave it out")
     elif ca.key is None:
         yield Finding(("pki", "ca", "key"), "is missing", "add key: ca.key")
@@ -230,6 +230,12 @@ def ca_is_whole(cluster: Cluster) -> Iterator[Finding]:
     elif ca.certificate == ca.key:
         yield Finding(
             ("pki", "ca", "key"), "is the same file as the certificate", "keep certificate and key in two files"
+        )
+    if ca.previous is not None and ca.previous.certificate == ca.previous.key:
+        yield Finding(
+            ("pki", "ca", "previous", "key"),
+            "is the same file as the certificate",
+            "keep certificate and key in two files",
         )
 
 

@@ -11,7 +11,7 @@ from bundlegen import __version__, layout
 from bundlegen.bundle import conf
 from bundlegen.bundle.entry import Entry
 from bundlegen.pki import catalog
-from bundlegen.pki.compare import differences
+from bundlegen.pki.compare import differences, is_cross
 from bundlegen.pki.issue import algorithm_of
 from bundlegen.system.text import stamp
 from bundlegen.trust import certs, known
@@ -153,7 +153,8 @@ def _pki(bundle: Bundle, made: Remade) -> Iterator[str]:
     ca = found.get(CA_CERTIFICATE)
     yield from (f"{path} {wrong}" for path, each in found.items() for wrong in _following(each, ca, bundle))
     if ca is not None:
-        yield from (f"{CA_CERTIFICATE} {wrong}" for wrong in _ca(ca, made))
+        turning = any(each.chain and not is_cross(each.chain[0], ca.x509) for each in found.values())
+        yield from (f"{CA_CERTIFICATE} {wrong}" for wrong in _ca(ca, made, turning=turning))
         if CA_KEY in bundle.destinations:
             yield from _key(bundle, CA_KEY, ca)
     for request in made.requests:
@@ -176,14 +177,17 @@ def _following(each: certs.Certificate, ca: certs.Certificate | None, bundle: Bu
         yield "is not followed by the cross certificate, without which members that trust the old CA would refuse it"
 
 
-def _ca(ca: certs.Certificate, made: Remade) -> Iterator[str]:
-    """What is wrong with the CA; of one that was brought along, no more is known than that it is one."""
+def _ca(ca: certs.Certificate, made: Remade, *, turning: bool) -> Iterator[str]:
+    """What is wrong with the CA; of one that was brought along, no more is known than that it is one.
+
+    ``turning``: hosts are on their way to another CA, and the specification tells of that one.
+    """
     pin = made.cluster.pki.ca_fingerprint
     if pin is not None and ca.info.fingerprint != pin:
         yield f"is not the CA that {layout.SPECIFICATION} demands"
     if not ca.info.is_ca:
         yield "is not a certificate of an authority"
-    elif made.cluster.pki.ca_files is None:
+    elif made.cluster.pki.ca_files is None and not turning:
         # The store's CA stays where pki.encryptionAlgorithm changes.
         algorithm = algorithm_of(ca.x509.public_key()) or "none"
         yield from differences(replace(catalog.ca_request(made.cluster), algorithm=algorithm), ca.x509, None)

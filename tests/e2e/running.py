@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from tests.e2e.clusters import STICK, Cluster, run_bundle
 from tests.e2e.rig.host import Host
 from tests.e2e.rig.session import Session
 from tests.e2e.rig.tree import Tree
-from tests.e2e.rig.writer import Writer, keys_of
+from tests.e2e.rig.writer import CREDENTIALS, Writer, keys_of
 
 HEALTH = "/usr/local/sbin/bundlegen-health"
+READY = "--control-planes-ready"
+_CLIENT = "apiserver-etcd-client"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,19 @@ class Running:
 
     def writing(self) -> Writer:
         return Writer(self.session, self.cluster.endpoints.split(","), self.credentials)
+
+    def give(self, change: Cluster) -> None:
+        """The control planes get what the first round of another CA has for them, each file in one step."""
+        folder = change.out / "control-plane"
+        for name, target in zip(("ca.crt", f"{_CLIENT}.crt", f"{_CLIENT}.key"), CREDENTIALS, strict=True):
+            shutil.copyfile(folder / name, self.credentials / f"{target}.new")
+        for target in reversed(CREDENTIALS):
+            (self.credentials / f"{target}.new").rename(self.credentials / target)
+
+    def led_last(self) -> list[str]:
+        """The hosts by name, the one whose member leads at the end."""
+        leader = self.leader()
+        return [*(name for name in self.hosts if name != leader), leader]
 
     def flags(self, name: str) -> list[str]:
         host = self.hosts[name]

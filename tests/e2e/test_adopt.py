@@ -15,10 +15,11 @@ from tests.e2e.rig.host import Host
 from tests.e2e.rig.session import Session
 from tests.e2e.rig.tree import difference
 from tests.e2e.rig.writer import keys_of
-from tests.e2e.running import HEALTH, Running
+from tests.e2e.running import HEALTH, READY, Running
 
 PREFLIGHT_FAILED = 11
 DROP_INS = "/etc/systemd/system/kubelet.service.d"
+FILES = {"certificate": "ca-certificate", "key": "ca-key"}
 KEYS = {"encryptionAlgorithm": "ECDSA-P256"}
 BORN = "initial-cluster-token"
 
@@ -82,8 +83,7 @@ def adopting(running: Running, make_cluster: Callable[..., Cluster], **spec: Any
             (folder / f"ca-{end}").chmod(0o600)
         bundlegen(["adopt", "cluster.yaml"], folder)
 
-    files = {"certificate": "ca-certificate", "key": "ca-key"}
-    made = make_cluster("adopted", pki={**KEYS, "ca": files}, built_by=program, **spec)
+    made = make_cluster("adopted", pki={**KEYS, "ca": FILES}, built_by=program, **spec)
     return made.named("1-adopt")
 
 
@@ -130,3 +130,25 @@ def test_taken_over_and_back_and_renewed(running: Running, make_cluster: Callabl
             assert "healthy: all 3 members answer" in run_bundle(host, configured.bundle(name)).stdout
     assert writer.report.harm() == "", writer.report
     assert "--snapshot-count=9999" in running.flags("infra2")
+    turned(running, configured)
+
+
+def turned(running: Running, change: Cluster) -> None:
+    """The CA that was brought along gives way to one of bundlegen's; until then the specification names it."""
+    change.edit(pki={**KEYS, "ca": {"previous": FILES}})
+    first = change.rotate_ca()
+    with running.writing() as writer:
+        for name, host in running.hosts.items():
+            run_bundle(host, first.bundle(name))
+        running.give(first)
+        second = first.rotate_ca()
+        for name in running.led_last():
+            run_bundle(running.hosts[name], second.bundle(name), READY)
+    assert writer.report.harm() == "", writer.report
+    change.edit(pki=KEYS)
+    last = change.renew()
+    with running.writing() as writer:
+        for name, host in running.hosts.items():
+            run_bundle(host, last.bundle(name))
+            host.exec([HEALTH, "--cluster", "--wait", "60"])
+    assert writer.report.harm() == "", writer.report

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -12,29 +11,18 @@ from subprocess import CompletedProcess
 import pytest
 from cryptography import x509
 
-from tests.e2e.clusters import Cluster, etcdctl
+from tests.e2e.clusters import etcdctl
 from tests.e2e.rig.tree import difference
-from tests.e2e.rig.writer import CREDENTIALS, keys_of
-from tests.e2e.running import HEALTH, Running
+from tests.e2e.rig.writer import keys_of
+from tests.e2e.running import HEALTH, READY, Running
 
 PKI = "/etc/kubernetes/pki"
 PREFLIGHT_FAILED = 11
-READY = "--control-planes-ready"
-CLIENT = "apiserver-etcd-client"
 
 
 @pytest.fixture(scope="module")
 def running(run_three: Callable[[str], Running]) -> Running:
     return run_three("rotated")
-
-
-def give(change: Cluster, running: Running) -> None:
-    """The control planes get what the change has for them, each file in one step."""
-    folder = change.out / "control-plane"
-    for name, target in zip(("ca.crt", f"{CLIENT}.crt", f"{CLIENT}.key"), CREDENTIALS, strict=True):
-        shutil.copyfile(folder / name, running.credentials / f"{target}.new")
-    for target in reversed(CREDENTIALS):
-        (running.credentials / f"{target}.new").rename(running.credentials / target)
 
 
 def is_refused(running: Running, credentials: Path, index: int) -> bool:
@@ -77,7 +65,7 @@ def test_two_rounds(running: Running, tmp_path: Path) -> None:
         refused = running.run(second, order[0], expect=PREFLIGHT_FAILED)
         assert "nobody has confirmed that control planes have their new pair" in refused.stderr
         assert "--control-planes-ready" in refused.stderr
-        give(first, running)
+        running.give(first)
         leader = running.leader()
         for name in [*(each for each in order if each != leader), leader]:
             done = running.run(second, name, READY)
