@@ -44,6 +44,26 @@ def test_a_new_flag_is_judged_by_the_new_etcd(member: Member, mode: str) -> None
     assert "--snapshot-count=10000" not in command_line(member.host)
 
 
+def test_the_numbers_of_a_pod_go_on(member: Member) -> None:
+    """kubelet throws the logs of a Pod away with it, and gives those of one that comes back the next numbers."""
+    words = """
+    source <(sed '$d' "$1")
+    HERE=${1%/*}
+    load_bundle
+    folder=/var/log/pods/kube-system_etcd-infra0_back/etcd
+    note_etcd
+    mkdir -p "$folder"
+    touch "$folder/3.log"
+    SEEN=" $(each_etcd) "
+    ended
+    touch "$folder/4.log" "$folder/5.log"
+    printf ' '
+    ended
+    """
+    done = member.host.execute("/bin/bash", "-p", "-c", words, "judge", f"{STATE}/bundle/install.sh")
+    assert done.stdout == "0 2"
+
+
 @pytest.mark.parametrize(("member", "mode"), [("rendered", "rendered"), ("kubeadm", "kubeadm")], indirect=["member"])
 def test_a_flag_that_etcd_refuses_is_not_a_success(member: Member, mode: str) -> None:
     """The old etcd still answers for a second: that is not the one to be judged."""

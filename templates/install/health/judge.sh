@@ -26,18 +26,19 @@ each_etcd() {
   done
 }
 
-# newest_logs: "NUMBER FOLDER" for the logs of each Pod of etcd; kubelet numbers them by start.
+# newest_logs: "NUMBER OLDEST FOLDER" for the logs of each Pod of etcd; kubelet numbers them by start, and keeps the last few.
 newest_logs() {
-  local folder file number newest
+  local folder file number newest oldest
   for folder in "${POD_LOGS}"/kube-system_etcd-*/etcd; do
     newest=-1
     for file in "${folder}"/*.log; do
       number=${file##*/}
       number=${number%.log}
       [[ -f ${file} && ${number} =~ ^(0|[1-9][0-9]{0,8})$ ]] || continue
+      ((newest >= 0 && number >= oldest)) || oldest=${number}
       ((number <= newest)) || newest=${number}
     done
-    ((newest < 0)) || printf '%d %s\n' "${newest}" "${folder}"
+    ((newest < 0)) || printf '%d %d %s\n' "${newest}" "${oldest}" "${folder}"
   done
 }
 
@@ -48,7 +49,7 @@ note_etcd() {
   while read -r etcd; do
     [[ -n ${1-} ]] && ! started_before "${etcd#*:}" "$1" || RAN_BEFORE+="${etcd} "
   done < <(each_etcd)
-  while read -r number folder; do
+  while read -r number _ folder; do
     LOGS[${folder}]=${number}
   done < <(newest_logs)
 }
@@ -122,7 +123,7 @@ forget_newborn() {
   while read -r etcd; do
     NEWBORN+="${etcd} "
   done < <(each_etcd)
-  while read -r number folder; do
+  while read -r number _ folder; do
     LOGS[${folder}]=${number}
   done < <(newest_logs)
 }
@@ -144,11 +145,14 @@ find_right() {
 }
 
 # ended: how often etcd has ended since note_etcd, of those that have started since: by kubelet's logs, and by the
-# processes that were seen, where logs are kept elsewhere.
+# processes that were seen, where logs are kept elsewhere. The folder of a Pod that comes back may come back with it, and its
+# numbers go on: what was before is then not known by them.
 ended() {
-  local folder number starts=0 seen=0 running=0 etcd
-  while read -r number folder; do
-    starts=$((starts + number - ${LOGS[${folder}]--1}))
+  local folder number oldest before starts=0 seen=0 running=0 etcd
+  while read -r number oldest folder; do
+    before=${LOGS[${folder}]-}
+    [[ -n ${before} ]] && ((before <= number)) || before=$((oldest - 1))
+    starts=$((starts + number - before))
   done < <(newest_logs)
   for etcd in ${SEEN}; do
     seen=$((seen + 1))
