@@ -41,6 +41,8 @@ HEALTH_TIMER: Final = "/etc/systemd/system/bundlegen-health.timer"
 SNAPSHOT_COMMAND: Final = "/usr/local/sbin/bundlegen-snapshot"
 SNAPSHOT_SERVICE: Final = "/etc/systemd/system/bundlegen-snapshot.service"
 SNAPSHOT_TIMER: Final = "/etc/systemd/system/bundlegen-snapshot.timer"
+APPLY_COMMAND: Final = "/usr/local/sbin/bundlegen-apply"
+ALLOWED_SIGNERS: Final = "/etc/bundlegen/allowed_signers"
 OWN_FILES: Final = (KUBELET_DROPIN, HEALTH_COMMAND, GUARD_COMMAND, HEALTH_SERVICE, HEALTH_TIMER)
 """What follows from bundlegen itself more than from a specification: another version makes other bytes."""
 

@@ -71,6 +71,7 @@ PARTS: Final[tuple[str, ...]] = (
     "health/depth.sh",
     "health/report.sh",
     "host/snapshot.sh",
+    "host/trust.sh",
     "host/backup.sh",
     "operations/create.sh",
     "operations/configure.sh",

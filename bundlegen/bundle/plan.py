@@ -229,6 +229,7 @@ def _shared(of: _Shared) -> tuple[Entry, ...]:
         entry(layout.HEALTH_SERVICE, renderer.health_service().encode(), layout.MODE_PLAIN, "health check service"),
         entry(layout.HEALTH_TIMER, renderer.health_timer().encode(), layout.MODE_PLAIN, "health check timer, off"),
         *_backup(cluster, renderer),
+        *_trust(cluster, renderer),
         entry(
             layout.FIRSTBOOT_SERVICE,
             renderer.firstboot_service(of.state_dir).encode(),
@@ -249,6 +250,19 @@ def _backup(cluster: Cluster, renderer: Renderer) -> Iterator[Entry]:
             layout.SNAPSHOT_SERVICE, renderer.snapshot_service().encode(), layout.MODE_PLAIN, "snapshot service"
         )
         yield entry(layout.SNAPSHOT_TIMER, renderer.snapshot_timer().encode(), layout.MODE_PLAIN, "snapshot timer")
+
+
+def _trust(cluster: Cluster, renderer: Renderer) -> Iterator[Entry]:
+    """What runs bundles only if they are signed, if the specification wants that."""
+    if cluster.trust is not None:
+        lines = "".join(f"{line}\n" for line in cluster.trust.signers).encode()
+        yield entry(layout.ALLOWED_SIGNERS, lines, layout.MODE_PLAIN, "whose signatures this machine demands")
+        yield entry(
+            layout.APPLY_COMMAND,
+            renderer.apply_command(cluster.trust.signer).encode(),
+            layout.MODE_PROGRAM,
+            "runs bundles that are signed",
+        )
 
 
 def pki_entries(cluster: Cluster, host: Host, leaves: Mapping[str, Pair], ca: Pair) -> list[Entry]:

@@ -115,6 +115,11 @@ class Renderer:
         """The small command left on the host, which takes a snapshot with the installed copy."""
         return self._render("snapshot-command.sh.j2", state_dir=layout.state_dir(self._cluster.name))
 
+    def apply_command(self, signer: str) -> str:
+        """The program that runs a bundle only if it is signed by ``signer``."""
+        known = (layout.BASE_DIR, layout.state_dir(self._cluster.name))
+        return self._render("apply.sh.j2", signer=signer, allowed_signers=layout.ALLOWED_SIGNERS, known=known)
+
     def snapshot_service(self) -> str:
         """The unit that takes one, and lets the oldest go."""
         return self._render("bundlegen-snapshot.service.j2", snapshot_command=layout.SNAPSHOT_COMMAND)

@@ -109,6 +109,11 @@ def check_options(options: Options, loaded: Loaded) -> None:
     """Raises UsageError and SpecError for what was chosen and cannot be with this specification."""
     if options.base:
         check_base(loaded.cluster, loaded.path)
+    if options.signer and loaded.cluster.trust is not None:
+        raise UsageError(
+            f"--require-signer: {loaded.path} says by trust whose signature is demanded, of images too",
+            hint="leave the option out",
+        )
     if options.shared_images and not loaded.images:
         raise UsageError(f"--shared-images: {loaded.path} names no images", hint="name them, or leave the option out")
 

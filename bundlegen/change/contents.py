@@ -55,7 +55,9 @@ def make(run: Run, issued: Issued, archives: archive.Archives, stub: Stub, stage
     carried = Carried(
         script, install_script.image_script(), pack.described(archives, pieces, beside.name if beside else ""), codes
     )
-    every = chain(plans(decision, hosts, issued, carried), [base_plan(decision, carried)] if options.base else [])
+    every = chain(
+        plans(decision, hosts, issued, carried), [base_plan(decision, carried, options.trust)] if options.base else []
+    )
     total = len(hosts) + options.base
     wanted, finished = [], []
     for number, plan in enumerate(every, start=1):

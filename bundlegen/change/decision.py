@@ -16,7 +16,8 @@ from bundlegen.pki.history import Change, History
 from bundlegen.spec import differences
 from bundlegen.spec.differences import ADD, FIXED, NOWHERE, REMOVE, REPLACE, Difference
 from bundlegen.spec.finding import FieldPath
-from bundlegen.spec.model import Ca, Cluster, PreviousCa
+from bundlegen.spec.model import Cluster
+from bundlegen.spec.sections import Ca, PreviousCa
 from bundlegen.spec.types import NO_HOST
 
 Where: TypeAlias = Callable[[FieldPath], str]

@@ -20,6 +20,7 @@ from bundlegen.pki.store import Issued
 from bundlegen.record.make import Setting
 from bundlegen.record.schema import Edit, ca_round
 from bundlegen.spec.model import Cluster, Host
+from bundlegen.spec.sections import Trust
 from bundlegen.system import resources
 
 
@@ -69,11 +70,12 @@ def earlier_plans(
             yield _plan(before, by_name[name], renderer, issued, carried, position(decision, name, hosts))
 
 
-def base_plan(decision: Decision, carried: Carried) -> BundlePlan:
-    """The bundle for images."""
+def base_plan(decision: Decision, carried: Carried, trust: Trust | None = None) -> BundlePlan:
+    """The bundle for images; ``trust``: whose signature they demand, where the specification does not say it."""
+    cluster = decision.cluster if trust is None else decision.cluster.model_copy(update={"trust": trust})
     return plan_base(
-        decision.cluster,
-        renderer=Renderer(decision.cluster, "", resources.template_text),
+        cluster,
+        renderer=Renderer(cluster, "", resources.template_text),
         installer=carried.installer,
         image_script=carried.image_script,
         position=Position(decision.name, decision.number, decision.operation.name),

@@ -11,6 +11,7 @@ from bundlegen.change.asked import Asked
 from bundlegen.errors import UsageError
 from bundlegen.pki import history
 from bundlegen.pki.history import Change
+from bundlegen.spec.sections import Trust
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Options:
     """How to build. ``change``: which change to make again; None: the next one. ``asked``: the next one is of this
     operation; None: of that which the specification leads to. ``existing``: only with a store that is there already.
     ``source_date``: however far SOURCE_DATE_EPOCH is. ``by``: the host that takes out members that are gone. ``now``:
-    another CA in one round. ``snapshot``: the SHA-256 of the one that the cluster begins with."""
+    another CA in one round. ``snapshot``: the SHA-256 of the one that the cluster begins with.
+    ``signer`` and ``signers``: whose signature images demand, and the lines that say by which key."""
 
     output: Path
     pki: Path
@@ -36,6 +38,13 @@ class Options:
     by: str = ""
     now: bool = False
     snapshot: str = ""
+    signer: str = ""
+    signers: tuple[str, ...] = ()
+
+    @property
+    def trust(self) -> Trust | None:
+        """Whose signature images demand; None: as the specification says."""
+        return Trust(signer=self.signer, signers=self.signers) if self.signer else None
 
     @property
     def shape(self) -> history.Options:
@@ -50,6 +59,8 @@ class Options:
             by=self.by,
             now=self.now or (self.asked is not None and self.asked.at_once),
             snapshot=self.snapshot or (self.asked.snapshot if self.asked else ""),
+            signer=self.signer,
+            signers=self.signers,
         )
 
 
@@ -72,6 +83,8 @@ def as_made(options: Options, change: Change) -> Options:
         by=made.by,
         now=made.now,
         snapshot=made.snapshot,
+        signer=made.signer,
+        signers=made.signers,
     )
 
 
@@ -85,6 +98,8 @@ def _words(made: history.Options) -> Iterator[str]:
         yield "--seal"
     if made.base:
         yield "--base"
+    if made.signer:
+        yield f"--require-signer {made.signer}"
     if made.shared_images:
         yield "--shared-images"
     if made.split is not None:

@@ -30,6 +30,7 @@ class Arguments:
     at: str
     allowed_signers: Path | None
     signer: str
+    require_signer: str
     pairs: tuple[str, ...]
     output: Path
     file: Path | None
@@ -77,6 +78,7 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         at=found.get("--at") or "",
         allowed_signers=_path(found.get("--allowed-signers")),
         signer=found.get("--signer") or "",
+        require_signer=found.get("--require-signer") or "",
         pairs=tuple(found.get("NAME=ADDRESS") or ()),
         output=Path(found.get("--output") or "out"),
         file=_path(found.get("--file")),

@@ -8,16 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from bundlegen import __version__, layout
-from bundlegen.addresses import bracketed
+from bundlegen.addresses import RejectedError, bracketed
 from bundlegen.change import build as recipe
 from bundlegen.change import parts
 from bundlegen.change.asked import Asked
 from bundlegen.change.build import Built
 from bundlegen.change.shape import Options
 from bundlegen.commands.arguments import Arguments
-from bundlegen.errors import EXIT_OK
+from bundlegen.errors import EXIT_OK, UsageError
 from bundlegen.operations import table as table_of_operations
 from bundlegen.pki import ledger
+from bundlegen.spec import signers as allowed
+from bundlegen.spec.load import read_signers
 from bundlegen.system.console import Console
 from bundlegen.system.text import size, table
 
@@ -29,6 +31,7 @@ def run(arguments: Arguments, console: Console) -> int:
 
 def make(arguments: Arguments, asked: Asked | None, console: Console) -> int:
     """The same, also for an operation that is ``asked`` for by its name."""
+    signer, signers = _demanded(arguments)
     options = Options(
         output=arguments.output,
         pki=arguments.pki,
@@ -44,6 +47,8 @@ def make(arguments: Arguments, asked: Asked | None, console: Console) -> int:
         asked=asked,
         existing=arguments.existing or not _begins(asked),
         by=arguments.by,
+        signer=signer,
+        signers=signers,
     )
 
     def tell(sentences: tuple[str, ...]) -> None:
@@ -74,6 +79,22 @@ def make(arguments: Arguments, asked: Asked | None, console: Console) -> int:
         console.remark(f"{built.folder} is there already, byte for byte; nothing was changed")
     console.outcome("\n".join([*_what(built), *_built(built)]))
     return EXIT_OK
+
+
+def _demanded(arguments: Arguments) -> tuple[str, tuple[str, ...]]:
+    """Whose signature images are to demand, and the lines that say by which key. Raises UsageError."""
+    name, file = arguments.require_signer, arguments.allowed_signers
+    if not name and file is None:
+        return "", ()
+    if not name or file is None:
+        raise UsageError("--require-signer and --allowed-signers belong together", hint="give the name, and the file")
+    if not arguments.base:
+        hint = "give --base; hosts demand a signature by `trust` in the specification"
+        raise UsageError("--require-signer is of images", hint=hint)
+    try:
+        return allowed.signer(name), read_signers(file, name)
+    except RejectedError as error:
+        raise UsageError(f"--require-signer: {error.message}", hint=error.hint) from error
 
 
 def _begins(asked: Asked | None) -> bool:

@@ -51,6 +51,7 @@ OPTIONS: Final = {
             "KEY",
             "sign SHA256SUMS with this SSH key: its file, or the .pub of a key that an agent or a token holds",
         ),
+        Option("--require-signer", "ID", "base.run's images run only bundles that ID has signed, by --allowed-signers"),
         Option("--base", "", "make base.run as well: what all hosts share, and no secret, for golden images"),
         Option(
             "--shared-images",

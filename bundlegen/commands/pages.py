@@ -69,6 +69,8 @@ PAGES: Final = {
                 "--sign-key",
                 "--seal",
                 "--base",
+                "--require-signer",
+                "--allowed-signers",
                 "--shared-images",
                 "--split",
                 "--extension",

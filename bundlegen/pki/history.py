@@ -63,7 +63,10 @@ class Made(_Model):
 
 
 class Options(_Model):
-    """What shaped the change beside the specification. ``split`` is in bytes; ``now``: a new CA in one round."""
+    """What shaped the change beside the specification. ``split`` is in bytes; ``now``: a new CA in one round.
+
+    ``signer`` and ``signers``: whose signature images demand.
+    """
 
     seal: bool = False
     base: bool = False
@@ -74,6 +77,8 @@ class Options(_Model):
     by: str = ""
     now: bool = False
     snapshot: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    signer: str = ""
+    signers: tuple[str, ...] = ()
 
 
 class Change(_Model):

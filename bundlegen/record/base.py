@@ -17,6 +17,14 @@ def base(bundle: Bundle, images: SharedImages | None) -> tuple[Block, ...]:
         if images
         else "the container images, where the change carries any"
     )
+    demands = any(each.path == layout.ALLOWED_SIGNERS for each in bundle.files)
+    signed = (
+        f"It runs no bundle that is not signed as the image's own `{layout.ALLOWED_SIGNERS}` demands: "
+        f"`{layout.SUMS}` and `{layout.SIGNATURE}` go beside the bundle."
+        if demands
+        else "It demands no signature: who can attach that medium, or write to that folder, decides what is "
+        "run as root; `build --require-signer` demands one."
+    )
     return (
         Paragraph(
             f"`{bundle.bundle}` holds what all hosts share: the kubelet's configuration, the installer, the health "
@@ -35,7 +43,7 @@ def base(bundle: Bundle, images: SharedImages | None) -> tuple[Block, ...]:
         ),
         Paragraph(
             "A machine started from the image looks for its own bundle at its first boot, on a medium or in a folder, "
-            "checks that it is for this machine, and installs it as described above."
+            f"checks that it is for this machine, and installs it as described above. {signed}"
         ),
         tables.bundle_files(f"Files of {bundle.bundle} ({text.size(bundle.size)})", bundle.files),
     )

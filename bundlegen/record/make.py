@@ -97,6 +97,7 @@ def change(
         cas=authorities,
         ca_round=setting.ca_round,
         snapshot=setting.snapshot,
+        signer="" if cluster.trust is None else cluster.trust.signer,
         members_before=() if before is None else _members(before, setting),
         members=_members(cluster, setting),
         differences=setting.differences,

@@ -236,6 +236,7 @@ class Change(_Model):
     snapshot: str = Field(
         default="", pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of the one that the cluster begins with"
     )
+    signer: str = Field(default="", description="whose signature hosts demand of bundles; empty: nobody's")
     members_before: tuple[Member, ...] = Field(default=(), description="empty: there was no cluster")
     members: tuple[Member, ...] = Field(default=(), description="of the cluster afterwards; empty: the hosts, all new")
     differences: tuple[Edit, ...] = Field(default=(), description="in the specification, from the change before")

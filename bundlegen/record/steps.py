@@ -53,6 +53,15 @@ def before(change: Change, words: str = "") -> tuple[Block, ...]:
                 "its bytes are those it was made with."
             )
         )
+    if change.signer:
+        blocks.append(
+            Paragraph(
+                f"These hosts demand the signature of {change.signer}. `sh FILE` proves nothing, since what checks the "
+                f"file is in it. Where an earlier change has placed it, run each bundle with `{layout.APPLY_COMMAND}` "
+                f"in place of `sh`, with `{layout.SUMS}` and `{layout.SIGNATURE}` beside it: it runs no byte that is "
+                "not signed."
+            )
+        )
     names = sorted([change.images.file] if change.images else [])
     for host in change.hosts:
         if host.parts:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from bundlegen.errors import Problem, SpecError
-from bundlegen.spec import rules_etcd, rules_flags, rules_hosts, rules_kubelet, rules_paths
+from bundlegen.spec import rules_etcd, rules_flags, rules_hosts, rules_kubelet, rules_paths, rules_trust
 from bundlegen.spec.explain import explain
 from bundlegen.spec.finding import FieldPath, Finding
 from bundlegen.spec.model import Cluster
@@ -23,6 +23,7 @@ from bundlegen.spec.model import Cluster
 _RULES: Final = (
     *rules_hosts.RULES,
     *rules_paths.RULES,
+    *rules_trust.RULES,
     *rules_kubelet.RULES,
     *rules_etcd.RULES,
     *rules_flags.RULES,

@@ -49,6 +49,7 @@ ROWS: Final[tuple[tuple[FieldPath, str], ...]] = (
     (("etcd", "extraArgs"), CONFIGURE),
     (("health",), CONFIGURE),
     (("backup",), CONFIGURE),
+    (("trust",), CONFIGURE),
     (("manifest",), CONFIGURE),
     (("images",), NOWHERE),
 )

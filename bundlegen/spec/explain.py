@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from bundlegen.addresses import show
 from bundlegen.spec.finding import FieldPath, Finding, closest, field_text
-from bundlegen.spec.model import Cluster, field_names
+from bundlegen.spec.model import Cluster
+from bundlegen.spec.sections import field_names
 
 _SYNONYMS: Final = {
     "ip": "address",

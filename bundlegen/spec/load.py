@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bundlegen.addresses import show
+from bundlegen.addresses import RejectedError, show
 from bundlegen.errors import Problem, SpecError
 from bundlegen.layout import is_destination
+from bundlegen.spec import signers
 from bundlegen.spec.characters import cut
 from bundlegen.spec.check import Checked, check
 from bundlegen.spec.finding import FieldPath, Finding
-from bundlegen.spec.model import CaFiles, Cluster
+from bundlegen.spec.model import Cluster
+from bundlegen.spec.sections import CaFiles
 from bundlegen.spec.yaml_tree import Tree, UnreadableError, parse
 
 MAX_BYTES: Final = 1 << 20
@@ -61,7 +63,8 @@ def load(path: Path, *, with_images: bool = True) -> Loaded:
     folder = path.parent.absolute()
     images, image_problems = _images(checked, folder) if with_images else ((), ())
     cluster, ca_problems = _with_ca(checked, folder)
-    problems = tuple(_explained((*checked.problems, *ca_problems, *image_problems), tree))
+    cluster, trust_problems = _with_signers(cluster, folder)
+    problems = tuple(_explained((*checked.problems, *ca_problems, *trust_problems, *image_problems), tree))
     if problems:
         raise SpecError(_located(problems, tree, path))
     return Loaded(cluster, tuple(_located(checked.warnings, tree, path)), path, images, tree)
@@ -69,7 +72,7 @@ def load(path: Path, *, with_images: bool = True) -> Loaded:
 
 def _names_a_file(path: FieldPath) -> bool:
     """Whether the field names files here, whose names may hold whatever the file system takes."""
-    return path[:1] == ("images",) or path[:2] == ("pki", "ca")
+    return path[:1] == ("images",) or path[:2] in (("pki", "ca"), ("trust", "allowedSigners"))
 
 
 def _explained(problems: tuple[Finding, ...], tree: Tree) -> Iterator[Finding]:
@@ -162,6 +165,35 @@ def _with_ca(checked: Checked, folder: Path) -> tuple[Cluster, tuple[Finding, ..
         ca = ca.model_copy(update={"previous": ca.previous.model_copy(update=before)})
     pki = cluster.pki.model_copy(update={"ca": ca})
     return cluster.model_copy(update={"pki": pki}), tuple(problems)
+
+
+def _with_signers(cluster: Cluster, folder: Path) -> tuple[Cluster, tuple[Finding, ...]]:
+    """The cluster with the lines of its list of allowed signers, and what is wrong with that file."""
+    trust = cluster.trust
+    if trust is None or trust.allowed_signers is None:
+        return cluster, ()
+    file, field = folder / trust.allowed_signers, ("trust", "allowedSigners")
+    try:
+        lines = read_signers(file, trust.signer)
+    except RejectedError as error:
+        return cluster, (Finding(field, error.message, error.hint),)
+    told = trust.model_copy(update={"allowed_signers": None, "signers": lines})
+    return cluster.model_copy(update={"trust": told}), ()
+
+
+def read_signers(file: Path, signer: str) -> tuple[str, ...]:
+    """The lines of a list of allowed signers. Raises RejectedError for one that cannot be read, or lacks ``signer``."""
+    if wrong := _unusable(file):
+        raise RejectedError(*wrong)
+    shown = show(str(file), 200)[1:-1]
+    with file.open("rb") as opened:
+        content = opened.read(signers.MAX_BYTES + 1)
+    if len(content) > signers.MAX_BYTES:
+        raise RejectedError(f"{shown} is larger than {signers.MAX_BYTES >> 10} KiB", "name a list of allowed signers")
+    lines = signers.lines_of(content.decode("utf-8", "replace"))
+    if not signers.allows(lines, signer):
+        raise RejectedError(f"no line of {shown} is about {signer}", "add its line, or correct the name")
+    return lines
 
 
 def _unusable(file: Path) -> tuple[str, str] | None:

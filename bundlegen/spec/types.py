@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from bundlegen import durations
 from bundlegen.addresses import MAX_NAME, RejectedError, canonical_member_address, canonical_san, check_dns_name, show
-from bundlegen.spec import calendar
+from bundlegen.spec import calendar, signers
 from bundlegen.spec.fingerprint import PATTERN, canonical
 
 OLDEST_MINOR: Final = 22
@@ -246,13 +246,9 @@ def json_tree(value: Any, depth: int = 0) -> Any:
 
 
 def _duration(value: Any) -> Any:
-    return durations.parse(value) if isinstance(value, str) else value
-
-
-def _duration_or_type_error(value: Any) -> Any:
     if not isinstance(value, str | timedelta):
         raise PydanticCustomError("duration_type", "must be a duration", {})
-    return _checked(_duration)(value)
+    return _checked(durations.parse)(value) if isinstance(value, str) else value
 
 
 def _text(check: Callable[[str], str], **schema: Any) -> tuple[Any, Any]:
@@ -289,12 +285,14 @@ ImageTag = Annotated[str, *_text(_image_tag, pattern="^[A-Za-z0-9_][A-Za-z0-9_.-
 Token = Annotated[str, *_text(_token, pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", examples=["prod-etcd-2026"])]
 Fingerprint = Annotated[str, *_text(canonical, pattern=PATTERN, examples=[":".join(["5C"] * 32)])]
 Calendar = Annotated[str, *_text(calendar.calendar, pattern=calendar.PATTERN, examples=["*-*-* 02:00"])]
+Signer = Annotated[str, *_text(signers.signer, pattern=signers.SIGNER_PATTERN, examples=["ops@example.net"])]
+SignerLine = Annotated[str, *_text(signers.signer_line, examples=["ops@example.net ssh-ed25519 AAAA..."])]
 FlagName = Annotated[str, *_text(flag_name, pattern="^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 FlagValue = Annotated[str, *_text(flag_value)]
 JsonTree = Annotated[dict[str, Any], AfterValidator(_checked(json_tree))]
 Duration = Annotated[
     timedelta,
-    BeforeValidator(_duration_or_type_error),
+    BeforeValidator(_duration),
     PlainSerializer(durations.text_of, return_type=str),
     WithJsonSchema({"type": "string", "pattern": durations.PATTERN, "examples": ["8760h", "1h30m", "5m"]}),
 ]

@@ -27,6 +27,7 @@ def rendered() -> dict[str, str]:
         "image.sh": install_script.join((*install_script.PARTS, *install_script.IMAGE_PARTS), install_script.texts()),
         "health-command.sh": Renderer(cluster, "token", resources.template_text).health_command(),
         "guard.sh": Renderer(cluster, "token", resources.template_text).guard(),
+        "apply.sh": Renderer(cluster, "token", resources.template_text).apply_command("ops@example.net"),
         "snapshot-command.sh": Renderer(cluster, "token", resources.template_text).snapshot_command(),
     }
 
@@ -40,7 +41,8 @@ def test_every_shell_template_is_rendered_here() -> None:
     }
     packer = {name for name in shell if name.startswith("packer/scripts/")}
     parts = {f"install/{name}" for name in install_script.texts() if name not in install_script.TABLES}
-    assert shell == parts | {"health-command.sh.j2", "guard.sh.j2", "snapshot-command.sh.j2", "stub/first.sh"} | packer
+    programs = {f"{name}.j2" for name in ("apply.sh", "guard.sh", "health-command.sh", "snapshot-command.sh")}
+    assert shell == parts | programs | {"stub/first.sh"} | packer
     assert packer
 
 

@@ -3,7 +3,7 @@
 
 # What every operation checks first, in order: the machine and what runs on it.
 readonly HOST_CHECKS=(root tools architecture systemd hostname kubelet kubeadm kubelet-flags kubelet-files runtime cri
-  cgroup-driver cgroup-version swap ports clock openssl images sandbox-image image-file disk backup)
+  cgroup-driver cgroup-version swap ports clock openssl images sandbox-image image-file disk backup trust)
 readonly NEVER_IGNORED=' root ca data-dir member-data newcomer joining leaving gone replaceable unfinished quorum chains control-planes downtime snapshot stopped adoptable '
 
 # all_checks: the checks of every operation, each once, with a space after it.

@@ -71,9 +71,23 @@ first_boot_of_image() {
     drop_bundles "${member%% *}"
     return 0
   fi
+  check_demand
   find_bundle
   install_chosen
   drop_bundles ''
+}
+
+# check_demand: what demands a signature is as it was baked. Without it nothing is run.
+check_demand() {
+  local path index
+  demands_signature || return 0
+  look_at "${APPLY}" "${ALLOWED_SIGNERS}"
+  for path in "${APPLY}" "${ALLOWED_SIGNERS}"; do
+    index=${ENTRY_OF[${path}]-}
+    if [[ -z ${index} ]] || ! looks_like "${path}" "${ENTRY_MODE[index]}" "${ENTRY_OWNER[index]}" "${ENTRY_SHA[index]}"; then
+      die "${EXIT_DAMAGED}" "${path}, which demands a signature, is not as it was baked; nothing was run"
+    fi
+  done
 }
 
 # member_here: "DIGEST HOST of CLUSTER" of a finished install on this machine.
@@ -108,7 +122,11 @@ install_chosen() {
     warn "there is no file ${unlock}, which UNLOCK_FILE in ${FIRSTBOOT_SETTINGS} names"
   fi
   say "Installing from ${CHOSEN} ..."
-  sh "${CHOSEN}" -- "${words[@]}" < /dev/null || code=$?
+  if demands_signature; then
+    /bin/bash -p "${APPLY}" "${CHOSEN}" "${words[@]}" < /dev/null || code=$?
+  else
+    sh "${CHOSEN}" -- "${words[@]}" < /dev/null || code=$?
+  fi
   ((code != EXIT_USAGE)) || hints=("Here, the file with the unlock code of sealed keys is named by UNLOCK_FILE in ${FIRSTBOOT_SETTINGS}." "${hints[@]}")
   ((code == 0)) || die "${code}" "${CHOSEN} did not install (exit code ${code}): see its messages above" "${hints[@]}"
 }

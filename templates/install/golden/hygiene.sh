@@ -4,7 +4,16 @@
 # hygiene_checks: the names of its checks, in order.
 hygiene_checks() {
   printf '%s\n' private-keys ssh-host-keys certificates etcd-data machine-id receipts unlock-codes bundles identity authorized-keys \
-    identities cloud-init
+    identities cloud-init signature
+}
+
+# hygiene_signature: said either way, since it decides who can have something run as root.
+hygiene_signature() {
+  if demands_signature; then
+    verdict signature ok "the first boot runs no bundle but those that ${ALLOWED_SIGNERS} allows"
+  else
+    verdict signature ok "none is demanded: the first boot runs, as root, any bundle for its machine that lies in its folder or on its medium"
+  fi
 }
 
 readonly SCANNED=(/etc /root /home /opt /srv /var /usr/local /tmp)

@@ -115,18 +115,19 @@ judge() {
   local words line code=0 digest='' whom='' verdict
   if [[ $2 == own ]] && ! only_roots "$1"; then
     verdict="is not root's alone, or its folder is not, and was not looked into"
-  elif ! bundle_label "$1" > /dev/null; then
+  elif ! demands_signature && ! bundle_label "$1" > /dev/null; then
     verdict="is no bundle"
   else
-    words=$(sh "$1" -- identify < /dev/null 2> /dev/null) || code=$?
+    words=$(identified "$1") || code=$?
+    verdict="is damaged"
     while read -r line; do
       case ${line} in
         'host '*) whom=${line#host } ;;
         'digest '*) digest=${line#digest } ;;
+        'error: '*) verdict="is refused: ${line#error: }" ;;
         *) ;;
       esac
     done <<< "${words}"
-    verdict="is damaged"
     [[ ! ${digest} =~ ^[0-9a-f]{64}$ ]] || case ${code} in
       0) verdict=mine ;;
       "${EXIT_WRONG_HOST}") verdict="is for ${whom:-no machine}" ;;
@@ -134,6 +135,15 @@ judge() {
     esac
   fi
   note_candidate "$1" "${verdict}" "${digest}"
+}
+
+# identified FILE: whose bundle it is. Where the image demands a signature, its own program tells, and runs nothing of it.
+identified() {
+  if demands_signature; then
+    /bin/bash -p "${APPLY}" --identify "$1" < /dev/null 2>&1
+  else
+    sh "$1" -- identify < /dev/null 2> /dev/null
+  fi
 }
 
 # only_roots FILE: neither it nor its folder belongs to another, or can be written by another.

@@ -5,8 +5,6 @@ readonly SNAPSHOT_TIMER=bundlegen-snapshot.timer
 
 # tend_backup: after the units are in force.
 tend_backup() {
-  local path kept earlier='' sum
-  local -a ours=()
   running || return 0
   if [[ -n ${CONF[BACKUP_SCHEDULE]} ]]; then
     if ! systemctl enable --now "${SNAPSHOT_TIMER}" 2> /dev/null || ! systemctl restart "${SNAPSHOT_TIMER}"; then
@@ -14,17 +12,11 @@ tend_backup() {
     fi
     return 0
   fi
-  # what was installed before this run
-  kept=$(replaced "${CONF[STATE_DIR]}/bundle/MANIFEST") || return 0
-  read_text "${kept}" earlier
-  for path in "${CONF[HEALTH_COMMAND]%/*}/bundlegen-snapshot" /etc/systemd/system/bundlegen-snapshot.{service,timer}; do
-    sum=$(sha256 "${path}") || continue
-    [[ ${earlier} != *" ${sum} ${path}"$'\n'* ]] || ours+=("${path}")
-  done
-  ((${#ours[@]} > 0)) || return 0
+  placed_before "${CONF[HEALTH_COMMAND]%/*}/bundlegen-snapshot" /etc/systemd/system/bundlegen-snapshot.{service,timer}
+  ((${#PLACED_BEFORE[@]} > 0)) || return 0
   systemctl disable --now "${SNAPSHOT_TIMER}" > /dev/null 2>&1 || true
-  back_up "${ours[@]}"
-  rm -f -- "${ours[@]}"
+  back_up "${PLACED_BEFORE[@]}"
+  rm -f -- "${PLACED_BEFORE[@]}"
   systemctl daemon-reload || warn "systemctl daemon-reload failed"
   say "  snapshots are not taken by themselves any more; those that were taken stay"
 }

@@ -76,6 +76,7 @@ reload_units() {
   systemctl daemon-reload || die "${EXIT_FAILED}" "systemctl daemon-reload failed" "See the messages above."
   start_is_ours || die "${EXIT_FAILED}" "kubelet would not start with our configuration: $(unit_property ExecStart)" \
     "A drop-in that sorts after ${CONF[KUBELET_DROPIN]##*/} sets ExecStart: see \`systemctl cat kubelet\`."
+  tend_trust
   tend_backup
 }
 
