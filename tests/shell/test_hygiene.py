@@ -19,7 +19,7 @@ from tests.shell.test_bake import bake, image, tree
 
 CHECKS = [
     "private-keys", "ssh-host-keys", "certificates", "etcd-data", "machine-id", "receipts", "unlock-codes", "bundles",
-    "identity", "authorized-keys", "identities", "cloud-init",
+    "identity", "authorized-keys", "identities", "cloud-init", "signature",
 ]  # fmt: skip
 KEY = private(Authority().key).decode()
 CODE = sealing.code(0x1234567890ABCDEF1234567890ABCDEF1)
