@@ -44,14 +44,14 @@ OPTIONS: Final = {
         Option("--by", "HOST", "the host that takes removed members out of the cluster; their own hosts are gone"),
         Option("--now", "", "in one round, while the cluster does not serve: for a CA whose key others have"),
         Option("--snapshot", "FILE", "the snapshot that the cluster begins with; it travels beside the bundles"),
-        Option("--jobs", "N", "how many keys to make at once (default: one per processor)"),
+        Option("--jobs", "N", "keys to make at once (default: one per CPU)"),
         Option("--seal", "", "encrypt the keys in the bundles, each host's under an unlock code of its own"),
         Option(
             "--sign-key",
             "KEY",
             "sign SHA256SUMS with this SSH key: its file, or the .pub of a key that an agent or a token holds",
         ),
-        Option("--require-signer", "ID", "base.run's images run only bundles that ID has signed, by --allowed-signers"),
+        Option("--require-signer", "ID", "images run only what ID has signed (--base)"),
         Option("--base", "", "make base.run as well: what all hosts share, and no secret, for golden images"),
         Option(
             "--shared-images",

@@ -89,7 +89,7 @@ def test_every_option_of_every_command_is_taken(command: str) -> None:
         (["build", "a", "-x"], "unknown option -x", "bundlegen COMMAND --help lists the options"),
         (["build", "a", "--metrics", "x"], "build has no --metrics", "taken by reconcile, status"),
         (["build", "a", "--seal=yes"], "--seal takes no value, and is given 'yes'", "write --seal alone"),
-        (["build", "a", "--jobs"], "--jobs needs N after it", "how many keys to make at once"),
+        (["build", "a", "--jobs"], "--jobs needs N after it", "keys to make at once"),
         (["build", "a", "--output="], "--output is given an empty DIR", "folder for what may be carried away"),
         (["build", "a", "--seal", "--seal"], "--seal is given 2 times", "once is enough"),
         (["verify", "a", "--signer", "x"], "--signer needs --allowed-signers FILE beside it", "who may sign"),
