@@ -14,6 +14,7 @@ from bundlegen.pki.issue import Pair, issuer_key_identifier
 from tests.building import contents, main, read, specification, write
 from tests.building import run_here as run
 from tests.changing import kept, take_in
+from tests.integration.test_rotate_ca import good
 from tests.pki_cases import fixture_key, own_ca
 
 SUBJECT = x509.SubjectKeyIdentifier(b"any twenty bytes, ok")
@@ -54,16 +55,6 @@ def rotate(folder: Path, *words: str) -> str:
 def certificates(folder: Path, change: str, name: str) -> list[x509.Certificate]:
     content = read(folder / "out/prod" / change, "infra1").content(layout.pki_path(f"{name}.crt"))
     return x509.load_pem_x509_certificates(content or b"")
-
-
-def good(folder: Path, change: str) -> None:
-    """Verified, and made anew from the store the same, byte for byte."""
-    made = folder / "out/prod" / change
-    assert main(["verify", str(made)]) == 0
-    before = contents(made)
-    shutil.rmtree(made)
-    assert run(folder, "build", "cluster.yaml", "--change", change).returncode == 0
-    assert contents(made) == before
 
 
 def own(folder: Path, name: str) -> x509.Certificate:
