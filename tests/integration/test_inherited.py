@@ -86,7 +86,7 @@ def test_how_it_was_built_is_known(
     monkeypatch.chdir(tmp_path)
     build_quietly()
     [entry] = history(tmp_path)
-    plain = {
+    plain: dict[str, Any] = {
         "seal": False,
         "base": False,
         "sharedImages": False,
@@ -96,6 +96,8 @@ def test_how_it_was_built_is_known(
         "by": "",
         "now": False,
         "snapshot": "",
+        "signer": "",
+        "signers": [],
     }
     assert entry["options"] == {**plain, **options}
     shutil.rmtree(tmp_path / "out")
