@@ -111,6 +111,6 @@ def _words(made: history.Options) -> Iterator[str]:
     if made.now:
         yield "--now"
     if made.snapshot:
-        yield f"--snapshot with the SHA-256 {made.snapshot}"
+        yield f"--snapshot sha256:{made.snapshot}"
     if made.signed:
         yield "--sign-key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,24 @@ from bundlegen.errors import UsageError
 _SUM: Final = 32
 _PAGE: Final = 512
 _BLOCK: Final = 1 << 20
+BY_SUM: Final = "sha256:"
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+
+
+def named(text: str) -> str:
+    """The SHA-256, in hexadecimal digits, of the snapshot that ``text`` names: a file here, or `sha256:` and its sum.
+
+    The latter is for one that lies on the hosts. Raises UsageError for anything else, as :func:`digest` does.
+    """
+    if not text.startswith(BY_SUM):
+        return digest(Path(text))
+    found = text.removeprefix(BY_SUM).lower()
+    if not _DIGEST.fullmatch(found):
+        raise UsageError(
+            f"--snapshot {text}: a SHA-256 has 64 hexadecimal digits",
+            hint="copy what bundlegen-snapshot said on the host, or what `sha256sum` says of the file",
+        )
+    return found
 
 
 def digest(path: Path) -> str:

@@ -53,7 +53,7 @@ class Arguments:
     existing: bool
     by: str
     now: bool
-    snapshot: Path | None
+    snapshot: str | None
     change: Path
     receipts: tuple[Path, ...]
     metrics: Path | None
@@ -101,7 +101,7 @@ def typed(found: Mapping[str, Any], command: str) -> Arguments:
         existing=bool(found.get("--existing")),
         by=found.get("--by") or "",
         now=bool(found.get("--now")),
-        snapshot=_path(found.get("--snapshot")),
+        snapshot=found.get("--snapshot"),
         change=Path(found.get("CHANGE") or ""),
         receipts=tuple(map(Path, found.get("RECEIPT") or ())),
         metrics=_path(found.get("--metrics")),

@@ -43,7 +43,12 @@ OPTIONS: Final = {
         Option("--existing", "", "only if the cluster's store is there already: no new CA is made"),
         Option("--by", "HOST", "the host that takes removed members out of the cluster; their own hosts are gone"),
         Option("--now", "", "in one round, while the cluster does not serve: for a CA whose key others have"),
-        Option("--snapshot", "FILE", "the snapshot that the cluster begins with; it travels beside the bundles"),
+        Option(
+            "--snapshot",
+            "FILE",
+            "the snapshot that the cluster begins with; it travels beside the bundles; or sha256:SUM, for one "
+            "that is on the hosts",
+        ),
         Option("--jobs", "N", "keys to make at once (default: one per CPU)"),
         Option("--seal", "", "encrypt the keys in the bundles, each host's under an unlock code of its own"),
         Option(

@@ -13,5 +13,8 @@ from bundlegen.system.console import Console
 def run(arguments: Arguments, console: Console) -> int:
     """Make the change, and say what comes next. Raises what :func:`bundlegen.change.build.build` raises."""
     if arguments.snapshot is None:
-        raise UsageError("restore needs --snapshot FILE", hint="its bundles take that snapshot alone, by its SHA-256")
-    return build.make(arguments, Asked("restore", snapshot=snapshot.digest(arguments.snapshot)), console)
+        raise UsageError(
+            "restore needs --snapshot FILE",
+            hint=f"its bundles take that snapshot alone; of one that is on the hosts: --snapshot {snapshot.BY_SUM}SUM",
+        )
+    return build.make(arguments, Asked("restore", snapshot=snapshot.named(arguments.snapshot)), console)

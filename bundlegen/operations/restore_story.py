@@ -67,7 +67,8 @@ def _before(change: Change) -> tuple[Block, ...]:
     return (
         Paragraph(
             "Carry to each host its bundle and the snapshot, into one folder; its name must end in `.db`. It is taken "
-            f"only if its SHA-256 is `{change.snapshot}`. On every control plane, stop the API server before the first "
+            f"only if its SHA-256 is `{change.snapshot}`. A host that keeps this very snapshot itself needs no other "
+            "copy: a bundle looks there too. On every control plane, stop the API server before the first "
             f"member stops: move kube-apiserver's manifest out of `{layout.STATIC_POD_DIR}`."
         ),
         *_checks(change),

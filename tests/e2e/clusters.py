@@ -75,7 +75,7 @@ class Cluster:
         self.edit(**spec)
         return self._next("build", "cluster.yaml")
 
-    def restore(self, snapshot: Path) -> Self:
+    def restore(self, snapshot: Path | str) -> Self:
         """The cluster that its specification says now, with the bundles that begin with this snapshot."""
         return self._next("restore", "cluster.yaml", "--snapshot", str(snapshot))
 

@@ -110,6 +110,23 @@ def test_what_is_no_snapshot(at: Path, refused: Callable[..., str]) -> None:
         assert "--snapshot x.db: it is not a whole snapshot" in refused(
             2, "restore", "cluster.yaml", "--snapshot", "x.db"
         )
+    for text in ("sha256:", f"sha256:{SUM[1:]}", f"sha256:{SUM}0", "sha256:" + "x" * 64, f"sha256:{SUM}\n"):
+        said = refused(2, "restore", "cluster.yaml", "--snapshot", text)
+        assert "a SHA-256 has 64 hexadecimal digits" in said
+
+
+def test_one_that_is_on_the_hosts(stick: Path, tmp_path: Path) -> None:
+    """Named by its sum alone, it makes the same change, byte for byte, as the file does."""
+    other = Path(shutil.copytree(stick, tmp_path / "other"))
+    (other / "snap.db").unlink()
+    restore(stick)
+    done = run(other, "restore", "cluster.yaml", "--snapshot", f"sha256:{SUM.upper()}")
+    assert done.returncode == 0, done.stderr
+    assert conf(other, "4-restore", "infra0")["SNAPSHOT_SHA256"] == SUM
+    said = {host: conf(other, "4-restore", host) for host in ("infra0", "infra1", "infra2")}
+    assert said == {host: conf(stick, "4-restore", host) for host in said}
+    assert "A host that keeps this very snapshot itself" in (other / "out/prod/4-restore/CHANGE.md").read_text()
+    good(other, "4-restore")
 
 
 def test_what_else_differs_comes_first(at: Path, refused: Callable[..., str]) -> None:

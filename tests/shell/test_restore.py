@@ -87,6 +87,21 @@ def test_it_is_done_in_two_halves(three: Sandbox) -> None:
     assert len(calls(three)) == before
 
 
+@pytest.mark.parametrize("folder", [f"{STATE}/snapshots", "/srv/backup"])
+def test_one_that_is_kept_here_is_found(three: Sandbox, folder: str) -> None:
+    """Beside the bundle there is none, and among those that are kept here there are others."""
+    conf = {"BACKUP_SCHEDULE": "daily", "BACKUP_KEEP": "7", "BACKUP_DIR": folder}
+    run(three, "stop", conf=conf)
+    end(three, *OTHERS)
+    assert "is not here" in run(three, expect=11, conf=conf)
+    place = three.path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "prod-infra0-20260101T000000Z.db").write_bytes(b"another")
+    (place / "prod-infra0-20260102T000000Z.db").write_bytes(WHOLE)
+    assert "infra0 begins with the snapshot" in run(three, conf=conf)
+    assert three.path(f"{DATA}/snap/db").read_bytes() == DATABASE
+
+
 def test_the_way_back_is_the_data_of_before(three: Sandbox) -> None:
     before, record = outside(three), three.path(f"{STATE}/member").read_text()
     wal = next(three.path(f"{DATA}/wal").iterdir()).read_bytes()

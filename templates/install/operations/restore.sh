@@ -116,6 +116,7 @@ check_snapshot() {
   else
     [[ -z ${BUNDLE_FILE} ]] || files=("${BUNDLE_FILE%/*}"/*.db)
     files+=("${CALLER_PWD%/}"/*.db "${STATE}"/snapshots/*.db)
+    [[ -z ${CONF[BACKUP_DIR]} || ${CONF[BACKUP_DIR]} == "${STATE}/snapshots" ]] || files+=("${CONF[BACKUP_DIR]}"/*.db)
   fi
   for file in "${files[@]}"; do
     [[ -f ${file} ]] || continue
