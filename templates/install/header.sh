@@ -56,7 +56,8 @@ clean_environment() {
   done
   unset BASH_COMPAT BASH_ENV BASH_XTRACEFD BUNDLEGEN_FILE BUNDLEGEN_IMAGES_AT CDPATH ENV EXECIGNORE FIGNORE GLOBIGNORE IFS LANG LANGUAGE \
     "${!LC_@}" POSIXLY_CORRECT PS4 TIMEFORMAT TMPDIR
-  export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
+  # what somebody has put into /usr/local/bin may be less than the system's own programs
+  export PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:/opt/bin
   export LC_ALL=C TZ=UTC0 HOME=/root
   # where bash puts what it cannot hold in a pipe: /tmp may be full, read-only or shared
   if [[ -w /run ]]; then export TMPDIR=/run; fi

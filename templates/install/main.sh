@@ -179,6 +179,7 @@ main() {
   now STARTED
   HERE=$(cd -P -- "${BASH_SOURCE[0]%/*}" && pwd)
   parse_arguments "$@"
+  need_programs
   load_bundle
   fit_for "${VERB}"
   verify_payload

@@ -92,6 +92,10 @@ SOURCES: dict[str, tuple[str, str]] = {
     "newest_logs number": ("newest_logs", "${number} =~ ^(0|[1-9][0-9]{0,8})$ ]] || continue"),
     "newest_logs oldest": ("newest_logs", "${number} =~ ^(0|[1-9][0-9]{0,8})$ ]] || continue"),
     "number_of_change $1": ("installed", "[[ ${line} =~ ^${shape#* }$ ]] || return 1"),
+    "lacks_cri_v1 BASH_REMATCH": (
+        "lacks_cri_v1",
+        "[[ ${text} =~ \\ v?((0|1)\\.([0-9]{1,3})\\.[0-9]{1,3}) ]] || return 1",
+    ),
     "on_signal $1": ("main", "trap 'on_signal 15' TERM"),
     "openssl_time BASH_REMATCH": TIME_IS_MATCHED,
     "openssl_time day": TIME_IS_MATCHED,

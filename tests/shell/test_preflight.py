@@ -169,6 +169,11 @@ CASES = [
         _containerd("disabled_plugins = []", "disabled_plugins = [\n  'io.containerd.grpc.v1.cri',\n]"),
     ),
     Case(
+        "cri",
+        "kubelet needs since 1.26, and this one is 1.4.13",
+        _stub("containerd-version", "1.4.13~ds1 1.4.13~ds1-1"),
+    ),
+    Case(
         "cgroup-driver",
         "uses the cgroup driver cgroupfs, kubelet would use systemd",
         _containerd("SystemdCgroup = true", "SystemdCgroup = false"),

@@ -13,6 +13,25 @@ check_root() {
 readonly TOOLS=(awk cat chmod chown cp date df diff flock ip ln mkdir mktemp mount mv od openssl readlink rm rmdir sha256sum sleep sort
   ss stat sync tail timeout touch uname unshare)
 
+# need_programs: what a bundle is read with is there, and is no busybox or toybox: their programs do less, and the bundle would look
+# damaged to them. This is known before any of them is used.
+need_programs() {
+  local tool name small place found=''
+  for tool in cat readlink sha256sum stat; do
+    have "${tool}" || found+=" ${tool}"
+  done
+  [[ -z ${found} ]] || die "${EXIT_PREFLIGHT}" "these programs are missing:${found}" "Install the package coreutils. Nothing was changed."
+  for name in busybox toybox; do
+    small=$(type -P "${name}") || continue
+    for tool in "${TOOLS[@]}" dd gzip head tar tee; do
+      place=$(type -P "${tool}") || continue
+      [[ ! ${place} -ef ${small} ]] || found+=" ${tool}"
+    done
+    [[ -z ${found} ]] || die "${EXIT_PREFLIGHT}" "these programs are those of ${name}, which do less than is needed:${found}" \
+      "Install the packages coreutils, diffutils, gawk (or mawk), gzip, iproute2 (iproute), tar and util-linux. Nothing was changed."
+  done
+}
+
 check_tools() {
   local tool missing=''
   if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then

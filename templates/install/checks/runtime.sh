@@ -152,9 +152,25 @@ check_cri() {
   if [[ ${disabled} == *'"cri"'* || ${disabled} == *io.containerd.grpc.v1.cri* || ${disabled} == *io.containerd.cri.v1* ]]; then
     verdict cri failed "containerd's configuration disables CRI, which kubelet needs: ${disabled}" \
       "Remove it from disabled_plugins in ${RUNTIME_FILE} and restart containerd."
+  elif lacks_cri_v1; then
+    verdict cri failed "containerd has CRI v1 since 1.6, which kubelet needs since 1.26, and this one is ${CONTAINERD_VERSION}" \
+      "Install containerd 1.6 or later."
   else
     verdict cri ok "containerd offers CRI"
   fi
+}
+
+CONTAINERD_VERSION=''
+
+# lacks_cri_v1: is this containerd older than the kubelet can do with? (kubernetes.io, CHANGELOG-1.26; containerd.io, 1.6.0)
+lacks_cri_v1() {
+  local text kubelet
+  first_line text "${RUNTIME_WORDS[0]-containerd}" --version
+  [[ ${text} =~ \ v?((0|1)\.([0-9]{1,3})\.[0-9]{1,3}) ]] || return 1
+  CONTAINERD_VERSION=${BASH_REMATCH[1]}
+  [[ ${BASH_REMATCH[2]} == 0 ]] || ((10#${BASH_REMATCH[3]} < 6)) || return 1
+  kubelet_version text
+  minor "${text}" kubelet && ((kubelet >= 26))
 }
 
 check_cgroup_driver() {

@@ -78,10 +78,15 @@ find_runtime() {
   fi
 }
 
-# runtime_config: as the runtime itself sees it; otherwise as it is written.
+# runtime_config: as the runtime itself sees it; what it does not show, as it is written. containerd 1.4 leaves the runtimes' options
+# out.
 runtime_config() {
+  local shown
   if runtime_is containerd; then
-    ((${#RUNTIME_WORDS[@]} == 0)) || "${RUNTIME_WORDS[@]}" config dump 2> /dev/null || cat -- "${RUNTIME_FILE}" 2> /dev/null || true
+    ((${#RUNTIME_WORDS[@]} > 0)) || return 0
+    shown=$("${RUNTIME_WORDS[@]}" config dump 2> /dev/null) || shown=''
+    [[ -z ${shown} ]] || printf '%s\n' "${shown}"
+    [[ ${shown} == *SystemdCgroup* ]] || cat -- "${RUNTIME_FILE}" 2> /dev/null || true
   elif runtime_is crio; then
     crio config 2> /dev/null || true
   fi

@@ -39,12 +39,12 @@ def registry_program() -> Path:
 
 
 def _extract_registry(target: Path) -> None:
-    with _extracted(target, REGISTRY_SUITE, "docker-registry") as root:
+    with extracted(target, REGISTRY_SUITE, "docker-registry") as root:
         shutil.copy2(root / "usr/bin/docker-registry", target)
 
 
 @contextmanager
-def _extracted(target: Path, suite: str, packages: str) -> Iterator[Path]:
+def extracted(target: Path, suite: str, packages: str) -> Iterator[Path]:
     """The files of Debian packages and what they depend on, beside ``target``; nothing of them is run."""
     root = target.with_suffix(".extracted")
     shutil.rmtree(root, ignore_errors=True)
@@ -54,13 +54,13 @@ def _extracted(target: Path, suite: str, packages: str) -> Iterator[Path]:
 
 
 def _extract_etcd(suite: str, target: Path) -> None:
-    with _extracted(target, suite, "etcd-server,etcd-client") as extracted:
-        wanted = [extracted / "usr/bin" / name for name in ("etcd", "etcdctl", "etcdutl")]
+    with extracted(target, suite, "etcd-server,etcd-client") as root:
+        wanted = [root / "usr/bin" / name for name in ("etcd", "etcdctl", "etcdutl")]
         for pattern in ("libc.so.6", "libresolv.so.2", "libpthread.so.0", "ld-linux*.so.*"):
-            wanted += [path for top in ("usr", "lib", "lib64") for path in (extracted / top).rglob(pattern)]
+            wanted += [path for top in ("usr", "lib", "lib64") for path in (root / top).rglob(pattern)]
         for source in wanted:
             if source.exists():
-                copy = target / source.relative_to(extracted)
+                copy = target / source.relative_to(root)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, copy)
     # Since Debian 13 the packages themselves have everything below /usr, and the links are another package's.

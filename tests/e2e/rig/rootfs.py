@@ -19,6 +19,8 @@ PACKAGES = (
     *("busybox-static", "faketime", "openssh-server", "sudo"),
     *("python3", "python3-yaml", "python3-h2"),
 )
+OUT_OF_SUPPORT = ("bullseye",)
+MIRROR = "http://deb.debian.org/debian"
 STANDIN_PYTHON = Path("usr/libexec/standin/python3")
 
 # They would start in the middle of a test, change files, or only slow the boot down.
@@ -44,7 +46,9 @@ def rootfs(suite: str = "bookworm") -> Path:
 
 
 def _make(suite: str, target: Path) -> None:
-    run(["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, target], timeout=600)
+    # of a suite that has gone out of support, what its updates list may be gone
+    mirror = [MIRROR] if suite in OUT_OF_SUPPORT else []
+    run(["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, target, *mirror], timeout=600)
     target.chmod(0o755)
     units = target / "usr/lib/systemd/system"
     _copy("kubelet.service", units)

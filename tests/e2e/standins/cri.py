@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.e2e.standins import grpc, wire
 
-RUNTIME = "/runtime.v1.RuntimeService/"
-IMAGES = "/runtime.v1.ImageService/"
+RUNTIME = "RuntimeService/"
+IMAGES = "ImageService/"
 NODE_NETWORK = {1: 2, 2: 1}  # NamespaceOption: the host's network, a PID namespace per container
 RUNTIME_DEFAULT: wire.Message = {1: 0}
 RUNNING, EXITED = 1, 2
@@ -41,14 +41,25 @@ class Container:
 
 
 class Runtime:
-    """A runtime behind a unix:// endpoint."""
+    """A runtime behind a unix:// endpoint.
 
-    def __init__(self, endpoint: str) -> None:
+    older: content with v1alpha2, which has the same messages and is all that containerd has before 1.6.
+    """
+
+    def __init__(self, endpoint: str, *, older: bool) -> None:
         self._socket = Path(endpoint.removeprefix("unix://"))
+        self._older = older
+        self._api = "v1"
 
     def name(self) -> str:
         """Name and version; the first call a kubelet makes."""
-        answer = self._call(RUNTIME + "Version", {1: "0.1.0"})
+        try:
+            answer = self._call(RUNTIME + "Version", {1: "0.1.0"})
+        except grpc.RpcError:
+            if not self._older:
+                raise
+            self._api = "v1alpha2"
+            answer = self._call(RUNTIME + "Version", {1: "0.1.0"})
         return f"{wire.text(answer, 2)} {wire.text(answer, 3)}"
 
     def uses_systemd_cgroups(self) -> bool | None:
@@ -59,7 +70,11 @@ class Runtime:
             runtime = config["runtimes"][config["defaultRuntimeName"]]
         except KeyError:
             return None
-        return bool((runtime.get("options") or {}).get("SystemdCgroup", False))
+        # containerd 1.4 keeps its runtimes' options to itself
+        options = runtime.get("options") or {}
+        return (
+            None if self._api == "v1alpha2" and "SystemdCgroup" not in options else bool(options.get("SystemdCgroup"))
+        )
 
     def has_image(self, image: str) -> bool:
         return 1 in self._call(IMAGES + "ImageStatus", {1: {1: image}})
@@ -118,4 +133,4 @@ class Runtime:
         self._call(RUNTIME + "RemovePodSandbox", {1: sandbox})
 
     def _call(self, method: str, request: wire.Message) -> dict[int, list[int | bytes]]:
-        return wire.decode(grpc.call(self._socket, method, wire.encode(request)))
+        return wire.decode(grpc.call(self._socket, f"/runtime.{self._api}.{method}", wire.encode(request)))

@@ -56,9 +56,9 @@ def _answer(connection: Any, channel: socket.socket) -> bytes:
             if isinstance(event, events.DataReceived):
                 body += event.data
                 connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            elif isinstance(event, events.ResponseReceived | events.TrailersReceived):
+            elif isinstance(event, (events.ResponseReceived, events.TrailersReceived)):
                 status |= {_text(name): _text(value) for name, value in event.headers}
-            elif isinstance(event, events.StreamEnded | events.StreamReset):
+            elif isinstance(event, (events.StreamEnded, events.StreamReset)):
                 if status.get("grpc-status", "2") != "0":
                     raise RpcError(f"rpc error: code = {status.get('grpc-status')} desc = {status.get('grpc-message')}")
                 return body[5:]

@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
         options = kubelet_options.read(argv, version, _machine())
         for warning in options.warnings:
             say(f"W {warning}")
-        runtime = Runtime(options.endpoint)
+        runtime = Runtime(options.endpoint, older=version.minor <= 25)
         say(f"Container runtime initialized: {_validated(runtime, options)}")
         _serve(options)
     except RefusedError as refused:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-# A message as field number -> value. Lists are repeated fields; a mapping of str to str is a map field.
-Value = int | str | bytes | bool
-Field = Value | Sequence["Field"] | Mapping[str, str] | Mapping[int, "Field"]
-Message = Mapping[int, Field]
+if TYPE_CHECKING:  # Debian 11's Python knows no `|` of types
+    # A message as field number -> value. Lists are repeated fields; a mapping of str to str is a map field.
+    Value = int | str | bytes | bool
+    Field = Value | Sequence["Field"] | Mapping[str, str] | Mapping[int, "Field"]
+    Message = Mapping[int, Field]
 
 
 def encode(message: Message) -> bytes:
@@ -47,7 +49,7 @@ def string_map(fields: Mapping[int, Sequence[int | bytes]], number: int) -> dict
 
 
 def _field(number: int, value: Field) -> bytes:
-    if isinstance(value, bool | int):
+    if isinstance(value, int):  # and bool
         return _varint(number << 3) + _varint(int(value) & (2**64 - 1))
     if isinstance(value, str):
         value = value.encode()
