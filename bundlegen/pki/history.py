@@ -6,7 +6,7 @@ No secret is in it. A change made again has another line with the same number, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -236,8 +236,7 @@ class History:
 
     def last_of(self, host: str) -> Change | None:
         """The newest change in force that had a bundle for ``host``; None for one that is no member any more."""
-        found = next((change for change in reversed(self.changes) if host in change.hosts), None)
-        return None if found is None or host not in found.births else found
+        return next(self._of_member(host), None)
 
     def unused_issue(self, host: str) -> int:
         """The number of an issue that no change has used for ``host``, also none that was withdrawn."""
@@ -249,9 +248,16 @@ class History:
 
         ``made_up``: of which operations one does; never of the change that made ``host`` a member.
         """
+        needed = (each for each in self._of_member(host) if host in each.newborn or not made_up(each.operation))
+        return next(needed, None)
+
+    def _of_member(self, host: str) -> Iterator[Change]:
+        """The changes in force that had a bundle for ``host``, newest first, back to where it was no member.
+
+        Another host's bundle may have taken it out: then the change that did so had none for it.
+        """
         for change in reversed(self.changes):
-            if host in change.hosts and host not in change.births:
-                return None
-            if host in change.hosts and (host in change.newborn or not made_up(change.operation)):
-                return change
-        return None
+            if host not in change.births:
+                return
+            if host in change.hosts:
+                yield change

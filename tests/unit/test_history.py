@@ -140,7 +140,7 @@ def test_what_a_host_must_have_run() -> None:
         SECOND,
         change(3, "upgrade"),
         change(4, "add", four, members=four, before=four[:3]),
-        change(5, "configure"),
+        change(5, "configure", members=four, before=four),
     )
     found = History(entries)
 
@@ -150,6 +150,20 @@ def test_what_a_host_must_have_run() -> None:
 
     assert [required(host) for host in four] == ["3-upgrade", "3-upgrade", "3-upgrade", "4-add"]
     assert required("infra9") == ""
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["by its own bundle", "by another host's"])
+def test_who_has_left_begins_anew(own: bool) -> None:
+    """What it ran before it left is nothing that it must have run when it comes again, maybe as another machine."""
+    stay, all_three = ("infra0", "infra1"), ("infra0", "infra1", "infra2")
+    gone = change(2, "remove", all_three if own else stay, members=stay, before=all_three)
+    again = change(3, "add", all_three, members=all_three, before=stay)
+    for entries in ((CREATE, gone), (CREATE, gone, change(4, "configure", stay, members=stay, before=stay))):
+        found = History(entries)
+        assert found.last_of("infra2") is None
+        assert found.required_of("infra2", lambda _: False) is None
+    found = History((CREATE, gone, again))
+    assert [each.name for each in (found.required_of("infra2", lambda _: True),) if each] == ["3-add"]
 
 
 @pytest.mark.parametrize(

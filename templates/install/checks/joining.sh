@@ -38,7 +38,7 @@ survey() {
   done
   if [[ -n ${NOT_JOINABLE} ]]; then
     NOT_JOINABLE="all members must serve when another one is added, and not all do:${NOT_JOINABLE%;}"
-    JOIN_HINT="bundlegen-health on their hosts says what is wrong."
+    JOIN_HINT="bundlegen-health on their hosts says what is wrong. One that is lost for good goes first: take its host out of the specification, and build with --by HOST."
     [[ -z ${first} ]] || JOIN_HINT="Run ${first}.run on its host first: it is added before this one."
     return 1
   fi
