@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests import figures
 from tests.e2e.clusters import Cluster
 from tests.e2e.rig import binaries as rig_binaries
 from tests.e2e.rig import images, machine
@@ -18,6 +19,9 @@ from tests.e2e.rig.session import Session
 from tests.e2e.running import Running, start
 
 DEFAULT_VERSION = "v1.31.4"
+
+# Lives of clusters with every run struck down, which take the better part of an hour: before a release.
+collect_ignore = [] if figures.long else ["test_life.py", "test_life_ca.py"]
 
 BootHosts = Callable[..., list[Host]]
 

@@ -24,14 +24,18 @@ BOOT_PATIENCE = 180  # a first boot may install a member
 
 @dataclass(frozen=True)
 class HostSpec:
-    """What a host is: its name, its addresses with prefix length, and the machine-id it keeps over boots."""
+    """What a host is: its name, its addresses with prefix length, and the machine-id it keeps over boots.
+
+    machine: which of several machines that have had this name.
+    """
 
     name: str
     addresses: tuple[str, ...]
+    machine: str = ""
 
     @property
     def machine_id(self) -> str:
-        return hashlib.sha256(self.name.encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{self.name}{self.machine}".encode()).hexdigest()[:32]
 
 
 class Host:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import platform
 import shutil
 import struct
@@ -19,7 +20,8 @@ from tests.e2e.rig.rootfs import rootfs
 
 # Debian 13's etcd is 3.5.16: it has /livez and /readyz (3.5.11 and later), which the probes of Kubernetes 1.31 and
 # later ask for, and knows the flags of every kubeadm up to 1.33. Debian 12's 3.4 has neither.
-ETCD_SUITE = "trixie"
+# BUNDLEGEN_E2E_ETCD_SUITE names another suite: what its etcd is, the image's name does not say.
+ETCD_SUITE = os.environ.get("BUNDLEGEN_E2E_ETCD_SUITE", "trixie")
 OLD_ETCD_SUITE = "bookworm"
 
 REGISTRY_SUITE = "bookworm"
