@@ -117,6 +117,31 @@ def test_a_failure_after_the_removal_says_what_is_so(lived: Sandbox) -> None:
     assert members(lived) == {"infra1": False, "infra2": False, "infra0": False}
 
 
+def test_what_came_anew_is_known_where_an_earlier_run_took_the_lost_one_out(lived: Sandbox) -> None:
+    """That run failed and was undone, and what it knew went with it; the next one is killed when its member serves."""
+    lose(lived)
+    lived.stub("refuse-add", "9 etcdserver: too many learner members in cluster\n")
+    assert run(lived)[0] == 13
+    folder = lived.unpack(replaced())
+    killed = killed_at(lived, folder, "Waiting until this member holds all data")
+    assert "is out of the member list" not in killed
+    code, said = run(lived)
+    assert code == 0, said
+    assert members(lived) == {"infra1": False, "infra2": False, "infra0": False}
+    assert requests(lived) == ["remove", "add", "promote"]
+
+
+def killed_at(host: Sandbox, folder: str, words: str) -> str:
+    """What the run of the bundle in this folder says until it is killed, as soon as it says these words."""
+    script = (
+        f"bash {folder}/install.sh install > /root/said 2>&1 & "
+        f"until grep -q '{words}' /root/said || ! kill -0 $!; do :; done; kill -9 $!; wait; cat /root/said"
+    )
+    killed = host.execute("/bin/bash", "-c", f"mkdir -p /root; {script}")
+    assert words in killed.stdout, killed.stdout + killed.stderr
+    return killed.stdout
+
+
 def test_the_old_identity_is_never_started_again(lived: Sandbox) -> None:
     """Killed at each step: whatever is in the list then, the next run leaves it right, and this member once."""
     lose(lived)
@@ -127,12 +152,7 @@ def test_the_old_identity_is_never_started_again(lived: Sandbox) -> None:
         "as a learner",
         "placed /etc/kubernetes/manifests",
     ):
-        script = (
-            f"bash {folder}/install.sh install > /root/said 2>&1 & "
-            f"until grep -q '{words}' /root/said || ! kill -0 $!; do :; done; kill -9 $!; wait; cat /root/said"
-        )
-        killed = lived.execute("/bin/bash", "-c", f"mkdir -p /root; {script}")
-        assert words in killed.stdout, killed.stdout + killed.stderr
+        killed_at(lived, folder, words)
         assert lived.path(POD).exists() is words.startswith("placed")
     code, said = run(lived)
     assert code == 0, said

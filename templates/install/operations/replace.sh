@@ -119,10 +119,13 @@ is_moving() {
   [[ ${LOG_MEMBER} == "${id}" ]] && ! journal_has "${STATE}/transaction" gone
 }
 
-# came_anew ID: has an interrupted run of this bundle added this one, after it had taken out the lost one?
+# came_anew ID: has an interrupted run of this bundle added this one? It asks for that only when the lost one is out of the list, which
+# it may have found so.
 came_anew() {
   local gone
-  interrupted && gone=$(journal_line "${STATE}/transaction" gone) && [[ ${gone} != "$1" ]]
+  interrupted || return 1
+  ! journal_has "${STATE}/transaction" joins || return 0
+  gone=$(journal_line "${STATE}/transaction" gone) && [[ ${gone} != "$1" ]]
 }
 
 # take_old_away: nothing may start the lost member again, and what is left of its data is kept beside.
