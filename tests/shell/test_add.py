@@ -10,6 +10,7 @@ import pytest
 from tests.shell.changes import THREE, add
 from tests.shell.payload import STATE
 from tests.shell.sandbox import Sandbox
+from tests.shell.steps import stops
 
 OTHERS = {name: address for name, address in THREE.items() if name != "infra0"}
 
@@ -49,6 +50,7 @@ def run(host: Sandbox, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+SOME = 8  # of the steps that a run is killed at
 WHOLE = {"infra1": False, "infra2": False, "infra0": False}
 
 
@@ -171,3 +173,29 @@ def test_it_does_not_leave_where_that_would_cost_the_quorum(newcomer: Sandbox) -
     code, said = run(newcomer, "rollback")
     assert code == 0, said
     assert "infra0" not in members(newcomer)
+
+
+def test_a_way_back_that_is_killed_at_each_step(newcomer: Sandbox) -> None:
+    """The same again ends it, also when the keys are gone with which it asked the others; they are not asked twice."""
+    folder = newcomer.unpack(add(), "killed")
+    before = set(newcomer.tree())
+    assert newcomer.run(folder, "install").returncode == 0
+    newcomer.arm(0, "none")
+    assert newcomer.run_armed(folder, "rollback").returncode == 0
+    points = stops(newcomer.disarm(), 0)
+    for number, point in enumerate(points[:: max(1, len(points) // SOME)]):
+        done = newcomer.run(folder, "install")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert members(newcomer) == WHOLE
+        newcomer.arm(point, "kill")
+        assert newcomer.run_armed(folder, "rollback").returncode == -9
+        newcomer.disarm()
+        # the bundle's install finishes the undoing first, and then adds the member again
+        done = newcomer.run(folder, "install" if number % 2 else "rollback")
+        assert done.returncode == 0, (point, done.stdout + done.stderr)
+        if number % 2:
+            assert members(newcomer) == WHOLE
+            assert newcomer.run(folder, "rollback").returncode == 0
+        assert members(newcomer) == {"infra1": False, "infra2": False}
+        left = {path for path in newcomer.tree() if path not in before and ".bundlegen-2" not in path}
+        assert left <= {"var/lib/bundlegen", STATE.lstrip("/")}

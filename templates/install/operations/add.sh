@@ -59,7 +59,7 @@ join_cluster() {
   own=$(peer_url "${CONF[ADDRESS]}")
   while true; do
     survey || die "${EXIT_FAILED}" "${NOT_JOINABLE}" "${JOIN_HINT}"
-    journal_has "${JOURNAL}" joins || journal joins "${own}"
+    { journal_has "${JOURNAL}" joins && ! has_left "${JOURNAL}"; } || journal joins "${own}"
     ! id_of "${own}" id || break
     code=0
     change_members "${VOTER}" add "{\"peerURLs\":[\"${own}\"],\"isLearner\":true}" || code=$?
@@ -109,6 +109,22 @@ become_voter() {
 
 undo_joins() { :; }
 
+undo_left() { :; }
+
+# has_left FOLDER: has an interrupted undoing taken the member out of the list? It may have taken away the keys since then.
+has_left() {
+  local word left=no
+  [[ -f $1/journal ]] || return 1
+  while read -r word _; do
+    case ${word} in
+      left) left=yes ;;
+      joins) left=no ;;
+      *) ;;
+    esac
+  done < "$1/journal"
+  [[ ${left} == yes ]]
+}
+
 LEFT=no # has this member left the cluster for ever, so that no etcd is to run here?
 
 # leave_first FOLDER...: a member that came with one of these goes before its etcd is stopped, while the cluster can still agree
@@ -118,8 +134,15 @@ leave_first() {
   LEFT=no
   running || return 0
   for folder in "$@"; do
-    if url=$(journal_line "${folder}" joins) && [[ ${url} == "$(peer_url "${CONF[ADDRESS]}")" ]]; then
-      if ! leave_cluster; then
+    if has_left "${folder}"; then
+      LEFT=yes
+    elif url=$(journal_line "${folder}" joins) && [[ ${url} == "$(peer_url "${CONF[ADDRESS]}")" ]]; then
+      if leave_cluster; then
+        { printf 'left\n' >> "${folder}/journal" && sync -- "${folder}/journal"; } || {
+          trouble "cannot write to ${folder}/journal" "Make room or make it writable, then run this again."
+          return 1
+        }
+      else
         [[ ${VERB} == uninstall ]] || {
           trouble "${CANNOT_LEAVE}" "Then run this again."
           return 1

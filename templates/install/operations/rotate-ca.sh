@@ -111,16 +111,18 @@ count_new_chains() {
   printf '%d' "${count}"
 }
 
-# check_chains: only when all members show certificates of the new CA may one of them stop to trust the old one.
+# check_chains: only when all members show certificates of the new CA may one of them stop to trust the old one. An interrupted run has
+# seen that, and may have stopped the etcd of this host.
 check_chains() {
   local member missing=''
   running || return 0
   for member in ${CONF[MEMBERS]}; do
+    [[ ${member%%=*} != "${CONF[HOST]}" ]] || ! interrupted || continue
     shows_new_chain "${member#*=}" || missing+=" ${member%%=*} (${member#*=}) ${NOT_NEW};"
   done
   if [[ -n ${missing} ]]; then
     verdict chains failed "all members must show certificates of the new CA before one of them trusts that alone, and not all do:${missing%;}" \
-      "Run the bundle of ${CONF[REQUIRED_CHANGE]} on these hosts first."
+      "Run the bundle of ${CONF[REQUIRED_CHANGE]} on these hosts first; where it has run, ask bundlegen-health there."
   else
     verdict chains ok "all members show certificates of the new CA on both ports"
   fi

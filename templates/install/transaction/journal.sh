@@ -13,6 +13,7 @@
 #   image NAME                            imported by us
 #   tag NAME DIGEST KEPT                  of another image before the import; in containerd, KEPT is its name as well now
 #   joins URL                             the member at this address is to be added to the cluster
+#   left                                  and was taken out of it again, while all this was being undone
 #   gone ID                               the lost member of this host is to be taken out of the cluster
 #   moved ID URL                          the member at this address is to have another one
 #   aside FROM TO                         what is left of a lost member's data is to be moved
@@ -44,7 +45,7 @@ declare -rA JOURNAL_SHAPES=(
   [member]="${PATH_SHAPE}"
   [image]="${IMAGE_SHAPE}"
   [tag]="${IMAGE_SHAPE} ${IMAGE_SHAPE} ${IMAGE_SHAPE}"
-  [gone]='[0-9]{1,20}' [moved]="[0-9]{1,20} ${URL_SHAPE}" [aside]="${PATH_SHAPE} ${PATH_SHAPE}" [joins]="${URL_SHAPE}" [version]="${VERSION_SHAPE}"
+  [gone]='[0-9]{1,20}' [moved]="[0-9]{1,20} ${URL_SHAPE}" [aside]="${PATH_SHAPE} ${PATH_SHAPE}" [joins]="${URL_SHAPE}" [left]='' [version]="${VERSION_SHAPE}"
   [undo]='' [units]='' [commit]='' [stopped]='' [work]="${PATH_SHAPE}"
 )
 
