@@ -14,6 +14,8 @@ from tests.e2e.rig.host import Host
 
 SAID = "/root/said"
 REACHED = 77
+REFUSED = 11
+REFUSALS, BETWEEN_REFUSALS = 6, 5.0  # seconds
 LATER = 3.0  # seconds
 CUT = 8.0  # seconds: longer than etcd's own patience with a request
 PATIENCE = 400
@@ -60,21 +62,27 @@ STRIKES: tuple[Strike, ...] = (kill, power, cut)
 def run_struck(host: Host, bundle: Path, *words: str, strikes: Sequence[Strike] = STRIKES) -> list[str]:
     """Strike runs of this bundle down, then let one get through: what was said at each strike, the last line of it.
 
-    Each line is reached twice: what is done between two lines takes time, and is struck there. Raises AssertionError
-    where a run ends badly without a strike.
+    Each line is reached twice: what is done between two lines takes time, and is struck there. A run that is refused is
+    started again, for a member may have lost its leader for a moment; not for ever. Raises AssertionError where a run
+    ends badly without a strike.
     """
-    inside, points = carry(host, bundle), list[str]()
+    inside, points, refused = carry(host, bundle), list[str](), 0
     for number in itertools.count():
         done = _begin(host, inside, words, 1 + number // 2, LATER * random.random() ** 2 * (number % 2))
         said = host.read(SAID)
         assert "PRIVATE KEY" not in said
-        if done.returncode != REACHED:
+        if done.returncode == REFUSED and refused < REFUSALS:
+            refused += 1
+            print(f"{host.name} is refused: {said}")
+            time.sleep(BETWEEN_REFUSALS)
+        elif done.returncode != REACHED:
             assert done.returncode == 0, f"{host.name}, after {points}: exit {done.returncode}\n{said}"
             return points
-        strike = strikes[number % len(strikes)]
-        points.append(f"{strike.__name__}: {said.splitlines()[-1]}")
-        strike(host)
-        _settle(host)
+        else:
+            strike = strikes[number % len(strikes)]
+            points.append(f"{strike.__name__}: {said.splitlines()[-1]}")
+            strike(host)
+            _settle(host, ended=strike is not power)
     raise AssertionError
 
 
@@ -88,7 +96,9 @@ def _begin(host: Host, inside: str, words: Sequence[str], lines: int, later: flo
     )
 
 
-def _settle(host: Host) -> None:
-    """Until nothing of the run that was struck is there, its lock above all."""
+def _settle(host: Host, *, ended: bool) -> None:
+    """Until nothing of the run that was struck is there, its lock above all; ended: its exit code is told."""
     wait = "while pgrep -f '[i]nstall.sh' > /dev/null; do sleep 0.1; done; [ ! -e $1 ] || flock $1 true"
+    if ended:
+        wait += f"; until [ -s {SAID}.code ]; do sleep 0.1; done"
     host.exec(["sh", "-c", wait, "settle", "/run/bundlegen/lock"], timeout=PATIENCE)
