@@ -61,9 +61,14 @@ class Decision:
 
     @property
     def replaced(self) -> frozenset[str]:
-        """The members that come anew in it, and were there before."""
-        before = {} if self.earlier.newest is None else self.earlier.newest.births
-        return frozenset(each.name for each in self.members if before.get(each.name, each) != each)
+        """The members that come anew in it, and were there before. Each gets new keys, however it is born."""
+        before = self.earlier.newest
+        if before is None:
+            return frozenset()
+        if self.made is None:
+            return self.reborn & before.births.keys()
+        issues = self.made.issues
+        return frozenset(name for name in before.births if name in issues and issues[name] != before.issues.get(name))
 
     @property
     def cas(self) -> tuple[str, ...]:

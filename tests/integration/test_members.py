@@ -137,3 +137,13 @@ def test_a_host_that_is_replaced(three: Path) -> None:
     assert sorted(made) == ["infra0", "infra1", "infra2"]
     assert "infra2=https://10.0.0.18:2380" in made["infra2"].conf["INITIAL_CLUSTER"]
     same_again(three, "3-replace")
+
+
+def test_a_host_that_is_replaced_again(three: Path) -> None:
+    """It is born as it was born the last time, and is another member nevertheless."""
+    for change, host in (("2-replace", "infra1"), ("3-replace", "infra2"), ("4-replace", "infra1")):
+        build(three, "replace", host)
+        made = bundles(three, change)
+        assert list(made) == [host]
+        assert (made[host].conf["REPLACED"], made[host].conf["REQUIRED_CHANGE"]) == (host, "")
+        same_again(three, change)
