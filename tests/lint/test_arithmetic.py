@@ -96,6 +96,8 @@ SOURCES: dict[str, tuple[str, str]] = {
         "lacks_cri_v1",
         "[[ ${text} =~ \\ v?((0|1)\\.([0-9]{1,3})\\.[0-9]{1,3}) ]] || return 1",
     ),
+    "need_programs small": ("need_programs", "for small in busybox toybox; do"),
+    "need_programs tool": ("need_programs", 'for tool in "${TOOLS[@]}" dd gzip head tar tee; do'),
     "on_signal $1": ("main", "trap 'on_signal 15' TERM"),
     "openssl_time BASH_REMATCH": TIME_IS_MATCHED,
     "openssl_time day": TIME_IS_MATCHED,

@@ -16,18 +16,18 @@ readonly TOOLS=(awk cat chmod chown cp date df diff flock ip ln mkdir mktemp mou
 # need_programs: what a bundle is read with is there, and is no busybox or toybox: their programs do less, and the bundle would look
 # damaged to them. This is known before any of them is used.
 need_programs() {
-  local tool name small place found=''
+  local tool small found=''
   for tool in cat readlink sha256sum stat; do
     have "${tool}" || found+=" ${tool}"
   done
   [[ -z ${found} ]] || die "${EXIT_PREFLIGHT}" "these programs are missing:${found}" "Install the package coreutils. Nothing was changed."
-  for name in busybox toybox; do
-    small=$(type -P "${name}") || continue
+  # bash's own table of where programs are: to ask for each would start a process for each
+  for small in busybox toybox; do
+    hash "${small}" 2> /dev/null || continue
     for tool in "${TOOLS[@]}" dd gzip head tar tee; do
-      place=$(type -P "${tool}") || continue
-      [[ ! ${place} -ef ${small} ]] || found+=" ${tool}"
+      ! hash "${tool}" 2> /dev/null || [[ ! ${BASH_CMDS[${tool}]} -ef ${BASH_CMDS[${small}]} ]] || found+=" ${tool}"
     done
-    [[ -z ${found} ]] || die "${EXIT_PREFLIGHT}" "these programs are those of ${name}, which do less than is needed:${found}" \
+    [[ -z ${found} ]] || die "${EXIT_PREFLIGHT}" "these programs are those of ${small}, which do less than is needed:${found}" \
       "Install the packages coreutils, diffutils, gawk (or mawk), gzip, iproute2 (iproute), tar and util-linux. Nothing was changed."
   done
 }
